@@ -1,0 +1,193 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from waman import artifact
+from waman.artifact import Artifact
+from waman.dataflow import Executor, Inline, Job, Local
+from waman.errors import InputError, KindError, LockedError, NoSpaceError, StaleError, WorkerError
+
+
+@dataclass(frozen=True)
+class Recipe:
+    times: int = 2
+
+
+def _repeat(payload: tuple[int, str], folder: Path) -> dict[str, Any]:
+    times, text = payload
+    if text == "bad":
+        raise ValueError("this text is bad")
+    if text == "full":
+        raise OSError(28, "No space left on device", str(folder))
+    (folder / "data").mkdir()
+    (folder / "data" / f"{text}.txt").write_text(text * times)
+    with (folder.parents[2].parent / "calls.log").open("a") as log:
+        log.write(text + "\n")
+    return {"characters": len(text) * times}
+
+
+def repeat(
+    recipe: Recipe, *, texts: list[str], inputs: list[Artifact], out: Path, replace: bool = False,
+    executor: Executor | None = None,
+) -> Artifact:  # fmt: skip
+    draft = artifact.begin(out, kind="repeated", version=1, recipe=recipe, inputs={"texts": inputs}, replace=replace)
+    if draft.finished is not None:
+        return draft.finished
+    with draft:
+        jobs = [Job(text, (recipe.times, text)) for text in texts]
+        counts = draft.run_units(_repeat, jobs, executor=executor or Inline())
+        return draft.finish(counts={"characters": sum(one["characters"] for one in counts)})
+
+
+def test_a_door_writes_whole_and_returns_at_once_when_run_again(tmp_path: Path) -> None:
+    source = tmp_path / "source.txt"
+    source.write_text("abc")
+    inputs = [artifact.open_input(source)]
+    first = repeat(Recipe(), texts=["a", "b"], inputs=inputs, out=tmp_path / "out")
+    again = repeat(Recipe(), texts=["a", "b"], inputs=inputs, out=tmp_path / "out")
+    assert (tmp_path / "out" / "data" / "b.txt").read_text() == "bb"
+    assert again.identity == first.identity
+    assert again.counts == {"characters": 4}
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["README.md", "data", "manifest.json"]
+    assert (tmp_path / "calls.log").read_text() == "a\nb\n"
+    assert artifact.verify(again) == []
+    assert again.manifest is not None
+    assert again.manifest.inputs["texts"][0].path == "../source.txt"
+    assert not (tmp_path / "out.partial").exists()
+
+
+def test_another_recipe_is_refused_with_the_fields_that_differ_and_replace_deletes_nothing(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    repeat(Recipe(), texts=["a"], inputs=[], out=out)
+    with pytest.raises(StaleError, match=r"recipe.times: found 2, asked for 3"):
+        repeat(Recipe(3), texts=["a"], inputs=[], out=out)
+    repeat(Recipe(3), texts=["a"], inputs=[], out=out, replace=True)
+    assert (out / "data" / "a.txt").read_text() == "aaa"
+    assert (tmp_path / "out.replaced-1" / "data" / "a.txt").read_text() == "aa"
+
+
+def test_a_directory_of_something_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "precious.txt").write_text("x")
+    with pytest.raises(StaleError, match="is not an artifact of waman"):
+        repeat(Recipe(), texts=["a"], inputs=[], out=tmp_path / "out")
+
+
+def test_finished_units_are_not_redone_after_a_failure(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(WorkerError, match="unit bad failed"):
+        repeat(Recipe(), texts=["a", "bad", "c"], inputs=[], out=out)
+    assert not out.exists()
+    assert (tmp_path / "out.partial").is_dir()
+    with pytest.raises(InputError, match="is unfinished: run its command again"):
+        artifact.open_artifact(out)
+    repeat(Recipe(), texts=["a", "b", "c"], inputs=[], out=out)
+    assert (tmp_path / "calls.log").read_text() == "a\nc\nb\n"
+
+
+def test_a_full_disk_is_said_and_keeps_finished_units(tmp_path: Path) -> None:
+    with pytest.raises(NoSpaceError, match="finished work is kept"):
+        repeat(Recipe(), texts=["a", "full", "c"], inputs=[], out=tmp_path / "out")
+    assert (tmp_path / "out.partial" / ".units" / "units" / "a" / "unit.json").is_file()
+
+
+def test_worker_processes_give_the_same_bytes_as_this_process(tmp_path: Path) -> None:
+    one = repeat(Recipe(), texts=["a", "b", "c"], inputs=[], out=tmp_path / "one")
+    two = repeat(Recipe(), texts=["a", "b", "c"], inputs=[], out=tmp_path / "two", executor=Local(workers=2))
+    assert one.manifest is not None
+    assert two.manifest is not None
+    assert one.manifest.files == two.manifest.files
+
+
+def test_an_error_in_a_worker_names_its_unit(tmp_path: Path) -> None:
+    with pytest.raises(WorkerError, match="unit bad failed") as caught:
+        repeat(Recipe(), texts=["bad"], inputs=[], out=tmp_path / "out", executor=Local(workers=1))
+    assert "this text is bad" in str(caught.value)
+    assert caught.value.exit_code == 1
+
+
+PROGRAM = """
+    import sys
+    from pathlib import Path
+    from tests.test_artifact import Recipe, repeat
+    from waman.dataflow import Local
+    texts = [f"t{i:02d}" for i in range(40)]
+    repeat(Recipe(2000), texts=texts, inputs=[], out=Path(sys.argv[1]), executor=Local(workers=2))
+"""
+
+
+def _start(out: Path) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen([sys.executable, "-c", textwrap.dedent(PROGRAM), str(out)], stderr=subprocess.DEVNULL)
+
+
+def test_a_killed_door_resumes_to_the_same_bytes_without_redoing_units(tmp_path: Path) -> None:
+    texts = [f"t{i:02d}" for i in range(40)]
+    whole = repeat(Recipe(2000), texts=texts, inputs=[], out=tmp_path / "elsewhere" / "whole")
+    out = tmp_path / "out"
+    process = _start(out)
+    while not list((tmp_path / "out.partial").glob(".units/units/*/unit.json")):
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = {path.parent.name for path in (tmp_path / "out.partial").glob(".units/units/*/unit.json")}
+    assert done
+    assert not out.exists()
+    (tmp_path / "calls.log").unlink()
+    resumed = repeat(Recipe(2000), texts=texts, inputs=[], out=out)
+    assert resumed.manifest is not None
+    assert whole.manifest is not None
+    assert resumed.manifest.files == whole.manifest.files
+    assert done.isdisjoint((tmp_path / "calls.log").read_text().split())
+
+
+def test_a_second_process_on_one_output_is_refused_naming_the_holder(tmp_path: Path) -> None:
+    draft = artifact.begin(tmp_path / "out", kind="repeated", version=1, recipe=Recipe(), inputs={"texts": []})
+    with pytest.raises(LockedError, match=f"is being written by process {os.getpid()}"), draft:
+        repeat(Recipe(), texts=["a"], inputs=[], out=tmp_path / "out")
+
+
+def test_a_kill_between_the_manifest_and_the_last_rename_is_mended(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    made = repeat(Recipe(), texts=["a"], inputs=[], out=out)
+    os.replace(out, tmp_path / "out.partial")
+    (tmp_path / "calls.log").unlink()
+    assert repeat(Recipe(), texts=["a"], inputs=[], out=out).identity == made.identity
+    assert not (tmp_path / "calls.log").exists()
+
+
+def test_verify_names_what_changed(tmp_path: Path) -> None:
+    made = repeat(Recipe(), texts=["a", "b"], inputs=[], out=tmp_path / "out")
+    (made.path / "data" / "a.txt").write_text("other")
+    (made.path / "data" / "b.txt").unlink()
+    (made.path / "data" / "c.txt").write_text("new")
+    problems = artifact.verify(artifact.open_artifact(made.path))
+    assert problems == ["data/b.txt: missing", "data/c.txt: not in the manifest", "data/a.txt: changed"]
+
+
+def test_inputs_of_another_kind_or_absent_are_refused(tmp_path: Path) -> None:
+    made = repeat(Recipe(), texts=["a"], inputs=[], out=tmp_path / "out")
+    with pytest.raises(KindError, match="is of kind 'repeated', expected 'tokens or run'"):
+        artifact.open_artifact(made.path, ("tokens", "run"))
+    with pytest.raises(InputError, match="does not exist"):
+        artifact.open_input(tmp_path / "absent")
+
+
+def test_raw_inputs_are_known_by_their_bytes(tmp_path: Path) -> None:
+    folder = tmp_path / "hub"
+    folder.mkdir()
+    (folder / "a.txt").write_text("1")
+    before = artifact.open_input(folder)
+    assert before.kind == "files"
+    (folder / "a.txt").write_text("2")
+    assert artifact.open_input(folder).identity != before.identity
+    (folder / "config.json").write_text(json.dumps({"model_type": "llama"}))
+    assert artifact.open_input(folder).kind == "weights"

@@ -1,0 +1,60 @@
+from pathlib import Path
+
+import pytest
+
+from waman import document
+from waman.document import Document, Drop
+from waman.errors import InputError
+
+
+def _documents(number: int) -> list[Document]:
+    return [
+        Document(
+            id=document.document_id("web", str(index)),
+            text=f"text {index} 한국어\n",
+            source="web",
+            group=f"g{index % 3}",
+            url=None if index % 2 else "http://a.test/",
+            language="ko",
+            language_confidence=0.5,
+            origin=f"a.warc:{index}",
+        )
+        for index in range(number)
+    ]
+
+
+def test_documents_read_back_as_written_in_any_row_range(tmp_path: Path) -> None:
+    documents = _documents(2500)
+    assert document.write_documents(tmp_path / "data" / "00000.parquet", documents) == 2500
+    assert list(document.read_documents(tmp_path)) == documents
+    assert list(document.read_file(tmp_path / "data" / "00000.parquet", start=1000, stop=1030)) == documents[1000:1030]
+    assert document.num_rows(tmp_path / "data" / "00000.parquet") == 2500
+
+
+def test_the_same_documents_give_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("a.parquet", "b.parquet"):
+        document.write_documents(tmp_path / name, _documents(100))
+    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+
+
+def test_an_empty_file_of_documents_reads_as_none(tmp_path: Path) -> None:
+    assert document.write_documents(tmp_path / "none.parquet", []) == 0
+    assert list(document.read_file(tmp_path / "none.parquet")) == []
+
+
+def test_a_drop_keeps_the_reason_the_figure_and_the_beginning_of_the_text(tmp_path: Path) -> None:
+    long = Document("1", "x" * 5000, "web", "g", origin="a:1")
+    drop = document.dropped(long, stage="refine", reason="too_long", value=5000.0)
+    document.write_drops(tmp_path / "dropped" / "00000.parquet", [drop])
+    assert list(document.read_drops(tmp_path)) == [
+        Drop("1", "web", "a:1", "refine", "too_long", 5000.0, None, "x" * 2000)
+    ]
+
+
+def test_a_file_that_is_not_parquet_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.parquet").write_text("no")
+    with pytest.raises(InputError, match="cannot be read as Parquet"):
+        list(document.read_documents(tmp_path / "a.parquet"))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="holds no documents"):
+        document.document_files(tmp_path / "empty")

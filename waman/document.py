@@ -1,0 +1,185 @@
+"""A document with its provenance, what was dropped and why, and both as Parquet, JSONL and text."""
+
+import hashlib
+import io
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from waman.artifact import Artifact
+from waman.errors import InputError
+
+ROWS_PER_GROUP = 1024
+"""Rows of a Parquet row group: small enough that a reader holds few documents at once."""
+EXCERPT_CHARACTERS = 2000
+"""How much of a dropped document is kept to be looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One text and where it came from."""
+
+    id: str
+    """Stable name: `document_id(source, origin)`."""
+    text: str
+    source: str
+    """Kind of source: web, github, books, ..."""
+    group: str
+    """Unit of the held-out split (host, module, distribution): the same string in every source."""
+    url: str | None = None
+    title: str | None = None
+    language: str | None = None
+    """ISO 639-1 code."""
+    language_confidence: float | None = None
+    """Probability of `language`, 0 to 1."""
+    licence: str | None = None
+    """SPDX identifier, or the licence's own words."""
+    date: str | None = None
+    """ISO 8601, as the source states it."""
+    origin: str = ""
+    """File name and offset, line or member inside it; never an absolute path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """One document or record that was left out, with the reason and the figure that decided."""
+
+    id: str
+    source: str
+    origin: str
+    stage: str
+    """Door or stage that dropped it."""
+    reason: str
+    """Name of the rule."""
+    value: float | None = None
+    """The figure that the rule looked at."""
+    url: str | None = None
+    text: str = ""
+    """The beginning of the text, for looking at (at most EXCERPT_CHARACTERS)."""
+
+
+def _schema(cls: type) -> pa.Schema:
+    types = {str: pa.string(), float: pa.float64(), str | None: pa.string(), float | None: pa.float64()}
+    nullable = {str | None, float | None}
+    return pa.schema([pa.field(f.name, types[f.type], nullable=f.type in nullable) for f in fields(cls)])  # type: ignore[index]
+
+
+SCHEMA = _schema(Document)
+DROP_SCHEMA = _schema(Drop)
+
+
+def document_id(source: str, origin: str) -> str:
+    """Sixteen hexadecimal digits that name the record at `origin` of `source`."""
+    return hashlib.sha1(f"{source}\0{origin}".encode(), usedforsecurity=False).hexdigest()[:16]
+
+
+def dropped(document: Document, *, stage: str, reason: str, value: float | None = None) -> Drop:
+    """The record of a document that a stage leaves out."""
+    text = document.text[:EXCERPT_CHARACTERS]
+    return Drop(document.id, document.source, document.origin, stage, reason, value, document.url, text)
+
+
+def write_documents(path: Path, documents: Iterable[Document]) -> int:
+    """Writes a Parquet file of documents and returns how many."""
+    return _write_rows(path, documents, SCHEMA)
+
+
+def write_drops(path: Path, drops: Iterable[Drop]) -> int:
+    """Writes a Parquet file of dropped records and returns how many."""
+    return _write_rows(path, drops, DROP_SCHEMA)
+
+
+def read_documents(place: Artifact | Path) -> Iterator[Document]:
+    """Every document of an artifact, of a folder or of one Parquet file, in order of file name and row."""
+    for path in document_files(place):
+        yield from read_file(path)
+
+
+def document_files(place: Artifact | Path) -> list[Path]:
+    """The Parquet files that hold an artifact's documents, in order."""
+    path = place.path if isinstance(place, Artifact) else place
+    if path.is_file():
+        return [path]
+    found = sorted((path / "data").glob("*.parquet")) or sorted(path.glob("*.parquet"))
+    if not found:
+        raise InputError(f"{path} holds no documents: expected data/*.parquet")
+    return found
+
+
+def read_file(path: Path, *, start: int = 0, stop: int | None = None) -> Iterator[Document]:
+    """The documents of one Parquet file, from row `start` up to `stop`."""
+    names = [field.name for field in fields(Document)]
+    row = 0
+    with _open_parquet(path) as file:
+        missing = sorted({"id", "text", "source", "group"} - set(file.schema_arrow.names))
+        if missing:
+            raise InputError(f"{path} is not a file of documents: no column {', '.join(missing)}")
+        present = [name for name in names if name in file.schema_arrow.names]
+        for batch in file.iter_batches(batch_size=ROWS_PER_GROUP, columns=present):
+            for record in batch.to_pylist():
+                if row >= start and (stop is None or row < stop):
+                    yield Document(**record)
+                row += 1
+            if stop is not None and row >= stop:
+                return
+
+
+def read_drops(place: Artifact | Path) -> Iterator[Drop]:
+    """Every dropped record of an artifact (or of one Parquet file), in order."""
+    path = place.path if isinstance(place, Artifact) else place
+    for found in [path] if path.is_file() else sorted((path / "dropped").glob("*.parquet")):
+        with _open_parquet(found) as file:
+            for batch in file.iter_batches(batch_size=ROWS_PER_GROUP):
+                yield from (Drop(**record) for record in batch.to_pylist())
+
+
+def num_rows(path: Path) -> int:
+    """Rows of a Parquet file, from its footer."""
+    with _open_parquet(path) as file:
+        return int(file.metadata.num_rows)
+
+
+def write_jsonl(path: Path, documents: Iterable[Document]) -> int:
+    """Writes one JSON object per line, compressed where the name ends in .zst; returns how many."""
+    count = 0
+    with _open_for_writing(path) as file:
+        for document in documents:
+            file.write(json.dumps(asdict(document), ensure_ascii=False) + "\n")
+            count += 1
+    return count
+
+
+def _open_for_writing(path: Path) -> io.TextIOBase:
+    if path.suffix != ".zst":
+        return path.open("w", encoding="utf-8")
+    import zstandard
+
+    opened: io.TextIOBase = zstandard.open(path, "wt", encoding="utf-8")
+    return opened
+
+
+def _open_parquet(path: Path) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError(f"{path} cannot be read as Parquet: {error}") from error
+
+
+def _write_rows(path: Path, rows: Iterable[Any], schema: pa.Schema) -> int:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    count, pending = 0, []
+    with pq.ParquetWriter(path, schema, compression="zstd", compression_level=3) as writer:
+        for row in rows:
+            pending.append(asdict(row))
+            count += 1
+            if len(pending) == ROWS_PER_GROUP:
+                writer.write_table(pa.Table.from_pylist(pending, schema=schema))
+                pending = []
+        if pending or not count:
+            writer.write_table(pa.Table.from_pylist(pending, schema=schema))
+    return count
