@@ -158,6 +158,9 @@ class _Worker(threading.Thread):
 
     def stop(self) -> None:
         self._stopped = True
+        self._end_process()
+
+    def _end_process(self) -> None:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -166,6 +169,7 @@ class _Worker(threading.Thread):
 
     def _ask(self, index: int, job: Job, folder: Path) -> Outcome:
         if self._process is None or self._process.poll() is not None:
+            self._end_process()
             self._process = _start_worker(self._threads)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
