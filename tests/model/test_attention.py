@@ -1,0 +1,156 @@
+"""Blockwise attention against the plain formula."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from waman.model import attention
+from waman.model.attention import attend, attend_plainly
+from waman.model.masks import Cached, Causal, Document, Mask, allowed, cut
+
+CPU = torch.device("cpu")
+
+
+def draw(batch: int, heads: int, kv_heads: int, query_time: int, key_time: int) -> tuple[Tensor, Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(batch + heads * query_time)
+    shapes = [(batch, heads, query_time, 16), (batch, kv_heads, key_time, 16), (batch, kv_heads, key_time, 16)]
+    queries, keys, values = (torch.randn(shape, generator=generator, dtype=torch.float64) for shape in shapes)
+    return queries.requires_grad_(), keys.requires_grad_(), values.requires_grad_()
+
+
+def packed_ids(batch: int, time: int) -> Tensor:
+    """Documents of 1 to 60 tokens, one row of a single document, and one whose id comes back later."""
+    generator = torch.Generator().manual_seed(time)
+    rows = []
+    for _ in range(batch):
+        lengths = torch.randint(1, 60, (time,), generator=generator)
+        rows.append(torch.repeat_interleave(torch.arange(time), lengths)[:time])
+    rows[0] = torch.zeros(time, dtype=torch.long)
+    rows[-1] = rows[-1] % 3
+    return torch.stack(rows)
+
+
+def mask_named(name: str, batch: int, query_time: int, key_time: int) -> Mask:
+    match name:
+        case "causal":
+            return Causal()
+        case "document":
+            return Document(packed_ids(batch, key_time))
+        case _:
+            return Cached(torch.arange(batch) % (key_time - query_time + 1))
+
+
+@pytest.mark.parametrize("name", ["causal", "document", "cached"])
+@pytest.mark.parametrize(
+    ("heads", "kv_heads", "query_time", "key_time"),
+    [(2, 2, 40, 40), (4, 2, 33, 33), (6, 1, 1, 17), (4, 2, 7, 50), (3, 3, 17, 33), (2, 1, 1, 1)],
+)
+def test_blockwise_attention_equals_the_formula_in_output_and_gradients(
+    monkeypatch: pytest.MonkeyPatch, name: str, heads: int, kv_heads: int, query_time: int, key_time: int
+) -> None:
+    monkeypatch.setattr(attention, "PANEL_QUERIES", 16)
+    inputs = draw(4, heads, kv_heads, query_time, key_time)
+    mask = mask_named(name, 4, query_time, key_time)
+    got, expected = attend(*inputs, mask), attend_plainly(*inputs, mask)
+    torch.testing.assert_close(got, expected, rtol=1e-12, atol=1e-12)
+    upstream = torch.randn(expected.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    for gradient, reference in zip(
+        torch.autograd.grad(got, inputs, upstream), torch.autograd.grad(expected, inputs, upstream), strict=True
+    ):
+        torch.testing.assert_close(gradient, reference, rtol=1e-11, atol=1e-12)
+
+
+def test_the_formula_itself_equals_torch_on_a_causal_mask() -> None:
+    queries, keys, values = draw(2, 4, 2, 9, 9)
+    expected = torch.nn.functional.scaled_dot_product_attention(queries, keys, values, is_causal=True, enable_gqa=True)
+    torch.testing.assert_close(attend_plainly(queries, keys, values, Causal()), expected)
+
+
+def covered(mask: Mask, *, batch: int, query_time: int, key_time: int, height: int) -> tuple[Tensor, int]:
+    """Which pairs the panels allow, each at most once, and the number of pairs they compute."""
+    seen = torch.zeros(batch, query_time, key_time, dtype=torch.long)
+    computed = 0
+    for panel in cut(mask, batch=batch, query_length=query_time, key_length=key_time, height=height, device=CPU):
+        block = torch.ones_like(seen[panel.rows, panel.queries, panel.keys])
+        computed += block.numel()
+        if panel.bias is not None:
+            block[..., -panel.bias.shape[-1] :] *= panel.bias == 0
+        seen[panel.rows, panel.queries, panel.keys] += block
+    return seen, computed
+
+
+@pytest.mark.parametrize("name", ["causal", "document", "cached"])
+def test_panels_cover_every_allowed_pair_once(name: str) -> None:
+    mask = mask_named(name, 5, 45, 70)
+    seen, _ = covered(mask, batch=5, query_time=45, key_time=70, height=16)
+    assert torch.equal(seen, allowed(mask, 45, 70, CPU).expand(5, -1, -1).long())
+
+
+def test_keys_after_a_panel_are_not_computed() -> None:
+    _, computed = covered(Causal(), batch=3, query_time=64, key_time=64, height=16)
+    assert computed == 3 * 16 * (16 + 32 + 48 + 64)
+
+
+def test_keys_of_earlier_documents_are_not_computed() -> None:
+    ids = torch.tensor([[0] * 32 + [1] * 32, [0] * 24 + [1] * 40])
+    _, computed = covered(Document(ids), batch=2, query_time=64, key_time=64, height=16)
+    first_row = 16 * (16 + 32 + 16 + 32)
+    second_row = 16 * (16 + 32 + (48 - 24) + (64 - 24))
+    assert computed == first_row + second_row
+
+
+def test_rows_of_one_document_share_panels_with_each_other() -> None:
+    ids = torch.tensor([[5] * 32, [7] * 32, [9] * 32])
+    panels = cut(Document(ids), batch=3, query_length=32, key_length=32, height=16, device=CPU)
+    assert [(panel.rows, panel.keys) for panel in panels] == [
+        (slice(0, 3), slice(0, 16)),
+        (slice(0, 3), slice(0, 32)),
+    ]
+
+
+class LargestTensor(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Remembers the most numbers that any operator gave back in new memory."""
+
+    largest = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for tensor in result if isinstance(result, tuple | list) else (result,):
+            if isinstance(tensor, Tensor):
+                self.largest = max(self.largest, tensor.untyped_storage().nbytes() // tensor.element_size())
+        return result
+
+
+@pytest.mark.parametrize("name", ["causal", "document"])
+def test_no_tensor_grows_with_the_square_of_the_context(name: str) -> None:
+    time, heads = 1024, 2
+    queries, keys, values = (x.detach().float().requires_grad_() for x in draw(2, heads, 1, time, time))
+    mask = mask_named(name, 2, time, time)
+    with LargestTensor() as watch:  # type: ignore[no-untyped-call]
+        attend(queries, keys, values, mask).sum().backward()  # type: ignore[no-untyped-call]
+    assert 0 < watch.largest <= 2 * heads * attention.PANEL_QUERIES * time
+    assert watch.largest < 2 * heads * time * time // 4
+
+
+def test_only_the_inputs_are_kept_for_the_backward_pass() -> None:
+    queries, keys, values = draw(2, 4, 2, 40, 40)
+    kept: list[int] = []
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept.append(tensor.data_ptr())
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        attend(queries, keys, values, Causal())
+    assert set(kept) == {queries.data_ptr(), keys.data_ptr(), values.data_ptr()}
+
+
+def test_bfloat16_stays_near_the_formula() -> None:
+    queries, keys, values = (x.detach().float() for x in draw(2, 4, 2, 64, 64))
+    expected = attend_plainly(queries, keys, values, Causal())
+    got = attend(queries.bfloat16(), keys.bfloat16(), values.bfloat16(), Causal())
+    assert got.dtype == torch.bfloat16
+    torch.testing.assert_close(got.float(), expected, rtol=0.02, atol=0.03)

@@ -1,0 +1,97 @@
+"""The language model: token ids in, logits out. It knows no file, no loss and no cache owner."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from waman.errors import PromptError
+from waman.model.attention import MaskedAttention
+from waman.model.block import Block
+from waman.model.cache import KeyValueCache
+from waman.model.config import ModelConfig, require_vocab_size
+from waman.model.masks import Cached, Causal, Mask
+from waman.model.norm import RootMeanSquareNorm
+from waman.model.position import Rotary
+
+CAUSAL = Causal()
+
+
+class Decoder(nn.Module):
+    """A pre-norm decoder (Touvron et al. 2023). Fresh weights are PyTorch's own until `initialize` draws them."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        """Raises RecipeError if the config has no vocab_size."""
+        super().__init__()
+        vocab_size = require_vocab_size(config)
+        self.config = config
+        self.embedding = nn.Embedding(vocab_size, config.model_dim)
+        self.position = Rotary(
+            config.position, head_dim=config.attention.head_dim, context_length=config.context_length
+        )
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_layers))
+        self.norm = RootMeanSquareNorm(config.norm, config.model_dim)
+        self.unembedding = None if config.tie_embeddings else nn.Linear(config.model_dim, vocab_size, bias=False)
+
+    def forward(
+        self,
+        token_ids: Tensor,
+        *,
+        mask: Mask = CAUSAL,
+        positions: Tensor | None = None,
+        cache: KeyValueCache | None = None,
+    ) -> Tensor:
+        """token_ids: (batch, time) -> logits: (batch, time, vocab_size). Arguments as in `hidden`."""
+        return self.head(self.hidden(token_ids, mask=mask, positions=positions, cache=cache))
+
+    def hidden(
+        self,
+        token_ids: Tensor,
+        *,
+        mask: Mask = CAUSAL,
+        positions: Tensor | None = None,
+        cache: KeyValueCache | None = None,
+    ) -> Tensor:
+        """token_ids: (batch, time) -> (batch, time, model_dim), normalised, ready for the head.
+
+        positions: (batch, time); absent: 0, 1, 2, ... or, with a cache, from the number of tokens each row holds.
+        Raises PromptError if a position lies beyond the context length.
+        """
+        starts = cache.lengths if cache is not None else None
+        places = self._places(token_ids, positions, starts)
+        x = self.embedding(token_ids)
+        rotation = self.position(places, dtype=_compute_dtype(x))
+        attention = MaskedAttention(_with_starts(mask, starts))
+        for layer, block in enumerate(self.blocks):
+            x = block(x, attention=attention, rotation=rotation, layer=layer, cache=cache)
+        normalised: Tensor = self.norm(x)
+        return normalised
+
+    def head(self, hidden: Tensor) -> Tensor:
+        """hidden: (..., model_dim) -> logits: (..., vocab_size)."""
+        weight = self.embedding.weight if self.unembedding is None else self.unembedding.weight
+        return F.linear(hidden, weight)
+
+    def _places(self, token_ids: Tensor, positions: Tensor | None, starts: Tensor | None) -> Tensor | slice:
+        time = token_ids.shape[1]
+        if positions is None and starts is not None:
+            positions = starts[:, None] + torch.arange(time, device=token_ids.device)
+        last = time - 1 if positions is None else int(positions.max())
+        if last >= self.config.context_length:
+            raise PromptError(
+                f"{last + 1} tokens, but the model was made for {self.config.context_length} (context_length); "
+                "give it fewer"
+            )
+        return slice(0, time) if positions is None else positions
+
+
+def _with_starts(mask: Mask, starts: Tensor | None) -> Mask:
+    """A causal mask over rows of unequal length needs to know where each begins."""
+    if starts is None or not isinstance(mask, Causal) or bool((starts == starts[0]).all()):
+        return mask
+    return Cached(starts)
+
+
+def _compute_dtype(x: Tensor) -> torch.dtype:
+    """The dtype in which matrix products come out."""
+    device = x.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
