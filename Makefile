@@ -1,0 +1,58 @@
+# From a fresh clone, every target first makes .venv with the pinned packages; later calls find it as it is.
+
+VENV ?= .venv
+PEERS ?= .venv-peers
+OUT ?= out/demo
+
+export PYTHON TORCH_INDEX
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all peers soak lint format wheel environment clean
+
+help:
+	@echo 'make demo      make a small language model on this machine, from web pages to a chat answer, in OUT=$(OUT)'
+	@echo 'make test      the default tests, under four minutes'
+	@echo 'make test-all  the slow tests and the comparisons with peers as well'
+	@echo 'make lint      format, lint and strict types, as CI runs them'
+	@echo 'make format    put the sources into format'
+	@echo 'make soak      the long random sweeps'
+	@echo 'make wheel     build dist/waman-*.whl'
+	@echo 'make peers     the environment of packages that we only compare with, in $(PEERS)'
+	@echo 'make clean     remove the environments and what was built; OUT stays'
+	@echo
+	@echo 'PYTHON=/path/to/python3  the interpreter;  TORCH_INDEX=URL  the wheel index for torch (after make clean)'
+
+demo: environment
+	$(VENV)/bin/waman demo --out $(OUT)
+
+test: environment
+	$(VENV)/bin/python -m pytest --durations=10
+
+test-all: environment peers
+	$(VENV)/bin/python -m pytest --durations=10 -m 'not soak'
+
+soak: environment
+	$(VENV)/bin/python -m pytest --durations=10 -m soak
+
+lint: environment
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+
+format: environment
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+# setuptools copies into build/ and never removes from it: a deleted file would come back in the next wheel.
+wheel: environment
+	rm -rf build
+	$(VENV)/bin/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+
+environment:
+	@sh scripts/environment.sh $(VENV) constraints.txt --editable '.[dev]'
+
+peers:
+	@sh scripts/environment.sh $(PEERS) constraints-peers.txt --requirement requirements-peers.txt
+
+clean:
+	rm -rf $(VENV) $(PEERS) build dist waman.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
