@@ -1,0 +1,73 @@
+import subprocess
+import sys
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from waman import ngrams
+
+
+def test_normalised_words_lose_case_accents_and_punctuation() -> None:
+    assert ngrams.normalised_words("Café, naïve_x (don't) – ÉCOLE!") == ["cafe", "naive", "x", "don", "t", "ecole"]
+
+
+def test_a_script_without_spaces_gives_a_word_for_each_character() -> None:
+    assert ngrams.normalised_words("日本語 Python です。") == ["日", "本", "語", "python", "て", "す"]
+
+
+def test_composed_and_decomposed_hangul_are_the_same_words() -> None:
+    assert ngrams.normalised_words("한국어") == ngrams.normalised_words(
+        "\u1112\u1161\u11ab\u1100\u116e\u11a8\u110b\u1165"
+    )
+
+
+def test_hashes_are_the_same_in_another_process() -> None:
+    program = "from waman import ngrams; print(ngrams.hash_ngrams(ngrams.hash_words(['a', 'b', 'a', 'b']), 2).tolist())"
+    answers = [
+        subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+        for _ in range(2)
+    ]
+    here = ngrams.hash_ngrams(ngrams.hash_words(["a", "b", "a", "b"]), 2).tolist()
+    assert answers == [f"{here}\n"] * 2
+    assert here[0] == here[2] != here[1]
+
+
+def test_a_text_shorter_than_an_ngram_has_none() -> None:
+    assert len(ngrams.hash_ngrams(ngrams.hash_words(["a", "b"]), 3)) == 0
+    assert len(ngrams.find_repeats(ngrams.number_words(["a", "b"]), 3).positions) == 0
+    assert len(ngrams.find_repeats(ngrams.number_words([]), 2).positions) == 0
+
+
+WORDS = st.lists(st.sampled_from("abc"), max_size=40)
+
+
+@given(WORDS, st.integers(1, 5))
+def test_equal_hashes_are_equal_ngrams(words: list[str], size: int) -> None:
+    hashes = ngrams.hash_ngrams(ngrams.hash_words(words), size).tolist()
+    grams = [tuple(words[i : i + size]) for i in range(len(words) - size + 1)]
+    assert [hashes.index(one) for one in hashes] == [grams.index(one) for one in grams]
+
+
+@given(WORDS, st.integers(1, 5))
+def test_repeats_are_those_that_counting_finds(words: list[str], size: int) -> None:
+    grams = [tuple(words[i : i + size]) for i in range(len(words) - size + 1)]
+    expected = {i for i, gram in enumerate(grams) if grams.count(gram) > 1}
+    repeats = ngrams.find_repeats(ngrams.number_words(words), size)
+    assert set(repeats.positions.tolist()) == expected
+    firsts = repeats.positions[repeats.first].tolist()
+    assert sorted(firsts) == sorted(i for i in expected if grams.index(grams[i]) == i)
+
+
+@given(WORDS, st.integers(1, 4))
+def test_looking_among_shorter_repeats_finds_the_same(words: list[str], size: int) -> None:
+    numbers = ngrams.number_words(words)
+    shorter = np.sort(ngrams.find_repeats(numbers, size).positions)
+    narrowed = ngrams.find_repeats(numbers, size + 1, shorter)
+    everywhere = ngrams.find_repeats(numbers, size + 1)
+    assert narrowed.positions.tolist() == everywhere.positions.tolist()
+    assert narrowed.first.tolist() == everywhere.first.tolist()
+
+
+def test_cover_marks_each_word_of_each_ngram() -> None:
+    assert ngrams.cover(np.array([1, 2]), 2, 6).tolist() == [False, True, True, True, False, False]

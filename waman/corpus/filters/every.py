@@ -1,0 +1,32 @@
+"""Every filter: the union is the registry."""
+
+from waman.corpus.filters.code import AlphanumericCharacters, LicenceHeader, LineLength
+from waman.corpus.filters.lines import LineCorrections
+from waman.corpus.filters.quality import (
+    AlphabeticWords,
+    BulletLines,
+    EllipsisLines,
+    MeanWordLength,
+    NumWords,
+    StopWords,
+    SymbolsPerWord,
+)
+from waman.corpus.filters.repetition import DuplicateLines, DuplicateNgrams, DuplicateParagraphs, TopNgram
+
+Filter = (
+    DuplicateLines
+    | DuplicateParagraphs
+    | TopNgram
+    | DuplicateNgrams
+    | NumWords
+    | MeanWordLength
+    | SymbolsPerWord
+    | BulletLines
+    | EllipsisLines
+    | AlphabeticWords
+    | StopWords
+    | LineCorrections
+    | LineLength
+    | AlphanumericCharacters
+    | LicenceHeader
+)

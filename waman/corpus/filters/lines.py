@@ -1,0 +1,108 @@
+"""Lines that page furniture leaves in extracted text (Penedo et al. 2023, "RefinedWeb", appendix G.2)."""
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from waman.corpus.filters.rule import Reason
+
+if TYPE_CHECKING:
+    from waman.corpus.text import Text
+
+Flag = Literal["uppercase", "digits", "counter", "single_word", "boilerplate"]
+
+_NUMBER = re.compile(r"[\d.,:/%+\-–()\s]*\d[\d.,:/%+\-–()\s]*")
+_COUNT = re.compile(r"\d[\d.,]*[kKmM만천]?[+개건명회]?")
+_SEPARATORS = " \t.,:;|·•()[]-–—!?…»›>"
+_MANY_BREAKS = re.compile(r"\n{3,}")
+
+
+@dataclass(frozen=True)
+class Boilerplate:
+    """What short lines of page furniture say, in lower case; the lists are ours, the kinds are RefinedWeb's."""
+
+    max_words: int = 10
+    """Longest line, in words, that is looked at."""
+    starts: tuple[str, ...] = (
+        "sign in", "sign-in", "sign up", "log in", "login", "subscribe", "follow us", "share on", "share this",
+        "skip to", "back to top", "click here", "all rights reserved", "로그인", "회원가입", "공유하기", "목록으로",
+    )  # fmt: skip
+    """A line that begins so is removed."""
+    ends: tuple[str, ...] = (
+        "read more", "learn more", "see more", "show more", "view more", "continue reading", "더보기", "더 보기",
+        "자세히 보기",
+    )  # fmt: skip
+    """Cut from the end of a line."""
+    anywhere: tuple[str, ...] = (
+        "items in cart", "item in cart", "add to cart", "cookie policy", "privacy policy", "accept cookies",
+        "enable javascript", "장바구니", "무단전재", "무단 전재",
+    )  # fmt: skip
+    """A line that contains it is removed."""
+    counters: tuple[str, ...] = (
+        "like", "likes", "comment", "comments", "share", "shares", "view", "views", "reply", "replies", "follower",
+        "followers", "retweet", "retweets", "vote", "votes", "point", "points", "좋아요", "댓글", "조회",
+        "조회수", "공감", "추천",
+    )  # fmt: skip
+    """What is counted in a line that holds nothing but counts."""
+
+
+@dataclass(frozen=True)
+class LineCorrections:
+    """Removes lines in capitals, of digits, counts or a single word, and boilerplate; drops a document of many."""
+
+    max_flagged_share: float = 0.05
+    """Largest share of the document's words in such lines."""
+    boilerplate: Boilerplate = field(default_factory=Boilerplate)
+    """Phrases of page furniture."""
+
+    def judge(self, text: "Text") -> Reason | None:
+        """flagged_lines or None."""
+        flagged = sum(len(line.split()) for line in text.lines if flag_line(line, self.boilerplate) is not None)
+        share = flagged / max(1, len(text.text.split()))
+        return Reason("flagged_lines", share) if share > self.max_flagged_share else None
+
+    def correct(self, text: "Text") -> str:
+        """The text without the flagged lines; of a line that ends in boilerplate, the rest stays."""
+        kept = []
+        for line in text.text.split("\n"):
+            flag = flag_line(line.strip(), self.boilerplate) if line.strip() else None
+            rest = line if flag is None else _without_end(line, self.boilerplate) if flag == "boilerplate" else None
+            if rest is not None:
+                kept.append(rest)
+        return _MANY_BREAKS.sub("\n\n", "\n".join(kept)).strip("\n") if len(kept) else ""
+
+
+def flag_line(line: str, boilerplate: Boilerplate) -> Flag | None:
+    """Which kind of page furniture a line is (without space around it, not empty), or None for text."""
+    words = line.split()
+    if _NUMBER.fullmatch(line):
+        return "digits"
+    if _is_counter(line, boilerplate.counters):
+        return "counter"
+    if len(words) == 1:
+        return "single_word"
+    if sum(map(str.isupper, line)) > 0.5 * sum(map(str.isalpha, line)):
+        return "uppercase"
+    if len(words) > boilerplate.max_words:
+        return None
+    lowered = line.lower()
+    found = lowered.startswith(boilerplate.starts) or any(phrase in lowered for phrase in boilerplate.anywhere)
+    return "boilerplate" if found or lowered.rstrip(_SEPARATORS).endswith(boilerplate.ends) else None
+
+
+def _is_counter(line: str, counters: tuple[str, ...]) -> bool:
+    """Whether a line holds counts of `counters` and nothing else: "3 likes", "Views: 1,234 | 5 replies"."""
+    parts = [part for part in (word.strip(_SEPARATORS) for word in line.lower().split()) if part]
+    numbers = sum(_COUNT.fullmatch(part) is not None for part in parts)
+    return 0 < numbers < len(parts) and all(part in counters or _COUNT.fullmatch(part) for part in parts)
+
+
+def _without_end(line: str, boilerplate: Boilerplate) -> str | None:
+    """The line without the phrase at its end; None where nothing is left or the whole line is boilerplate."""
+    lowered = line.lower()
+    if lowered.strip().startswith(boilerplate.starts) or any(phrase in lowered for phrase in boilerplate.anywhere):
+        return None
+    bare = line.rstrip(_SEPARATORS)
+    ending = max((phrase for phrase in boilerplate.ends if bare.lower().endswith(phrase)), key=len)
+    rest = bare[: len(bare) - len(ending)].rstrip(" \t|·•»›>-–—[(")
+    return rest if rest.strip() else None

@@ -1,0 +1,73 @@
+"""The filters that fit each kind of source."""
+
+from waman.corpus.filters.code import AlphanumericCharacters, LicenceHeader, LineLength
+from waman.corpus.filters.every import Filter
+from waman.corpus.filters.lines import LineCorrections
+from waman.corpus.filters.quality import (
+    AlphabeticWords,
+    BulletLines,
+    EllipsisLines,
+    MeanWordLength,
+    NumWords,
+    StopWords,
+    SymbolsPerWord,
+)
+from waman.corpus.filters.repetition import DuplicateLines, DuplicateNgrams, DuplicateParagraphs, TopNgram
+
+OTHER = "other"
+"""Names the filters of every source that has none of its own."""
+
+
+def gopher_repetition() -> tuple[Filter, ...]:
+    """Rae et al. 2021, table A1."""
+    return (
+        DuplicateLines(0.30, 0.20),
+        DuplicateParagraphs(0.30, 0.20),
+        TopNgram(2, 0.20),
+        TopNgram(3, 0.18),
+        TopNgram(4, 0.16),
+        DuplicateNgrams(5, 0.15),
+        DuplicateNgrams(6, 0.14),
+        DuplicateNgrams(7, 0.13),
+        DuplicateNgrams(8, 0.12),
+        DuplicateNgrams(9, 0.11),
+        DuplicateNgrams(10, 0.10),
+    )
+
+
+def gopher_quality() -> tuple[Filter, ...]:
+    """Rae et al. 2021, section A.1.1."""
+    return (
+        NumWords(50, 100_000),
+        MeanWordLength(),
+        SymbolsPerWord(0.1),
+        BulletLines(0.9),
+        EllipsisLines(0.3),
+        AlphabeticWords(0.8),
+        StopWords(2),
+    )
+
+
+def gopher() -> tuple[Filter, ...]:
+    """Prose from anywhere: Gopher's repetition and quality rules, in RefinedWeb's order."""
+    return (*gopher_repetition(), *gopher_quality())
+
+
+def refined_web() -> tuple[Filter, ...]:
+    """Web pages: Gopher's rules, then line-wise corrections (Penedo et al. 2023, table 2)."""
+    return (*gopher(), LineCorrections(0.05))
+
+
+def books() -> tuple[Filter, ...]:
+    """Books: no upper limit of length; refrains are no fault there (Rae et al. filter the web alone)."""
+    return (NumWords(50), MeanWordLength(), AlphabeticWords(0.8))
+
+
+def code() -> tuple[Filter, ...]:
+    """Source code: LLaMA's rules (Touvron et al. 2023, section 2.1); Gopher's would drop what is normal in code."""
+    return (LicenceHeader(), LineLength(100.0, 1000), AlphanumericCharacters(0.25))
+
+
+def by_source() -> dict[str, tuple[Filter, ...]]:
+    """The filters of each source that we know, and of all others."""
+    return {"web": refined_web(), "github": code(), "python": code(), "books": books(), OTHER: gopher()}

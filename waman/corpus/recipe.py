@@ -1,0 +1,117 @@
+"""Recipes of the corpus: what is filtered, what counts as a duplicate, and how sources are mixed."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+from waman.corpus import presets
+from waman.corpus.filters.every import Filter
+from waman.errors import RecipeError
+from waman.settings import Off
+
+
+@dataclass(frozen=True)
+class ExactText:
+    """Documents equal but for Unicode form and white space are duplicates."""
+
+
+@dataclass(frozen=True)
+class MinHash:
+    """Documents that share a bucket of min-hashes are duplicates: with probability 1-(1-s^b)^r at similarity s."""
+
+    num_buckets: int = 14
+    """Buckets r. RefinedWeb uses 450."""
+    hashes_per_bucket: int = 8
+    """Min-hashes b of a bucket. RefinedWeb uses 20."""
+    ngram_words: int = 5
+    """Words of an n-gram; similarity is the Jaccard index of two documents' sets of n-grams."""
+    seed: int = 0
+    """Chooses the hash functions."""
+
+    def __post_init__(self) -> None:
+        for name in ("num_buckets", "hashes_per_bucket", "ngram_words"):
+            if getattr(self, name) < 1:
+                raise RecipeError(f"{name}: found {getattr(self, name)}, expected at least 1")
+
+
+@dataclass(frozen=True)
+class RecurringLines:
+    """Lines that stand in many documents of one source are removed as boilerplate."""
+
+    sources: tuple[str, ...] = ("web",)
+    """Where to look for them. Not in code: there `return None` recurs and is no boilerplate."""
+    min_documents: int = 10
+    """In how many documents of the source a line stands at least, ..."""
+    min_share: float = 0.1
+    """... and in which share of them."""
+    min_words: int = 2
+    """Shorter lines are left alone."""
+
+
+@dataclass(frozen=True)
+class RefineRecipe:
+    """Which documents are kept, and which of those that say the same."""
+
+    filters: dict[str, tuple[Filter, ...]] = field(default_factory=presets.by_source)
+    """Source -> its filters, in order; "other" is for sources that are not named. A known source that is left out keeps
+    its preset; an empty list keeps everything."""
+    exact_duplicates: ExactText | Off = field(default_factory=ExactText)
+    """Whether documents of the same text are dropped but for one."""
+    near_duplicates: MinHash | Off = field(default_factory=MinHash)
+    """How documents of nearly the same text are found; all but one are dropped."""
+    keep: Literal["first", "random"] = "first"
+    """Which of several duplicates stays: the first in the order of the inputs, or one chosen by `seed`."""
+    seed: int = 0
+    """Chooses which duplicate stays where `keep` is "random"."""
+    recurring_lines: RecurringLines | Off = field(default_factory=RecurringLines)
+    """Which lines are removed because they recur across documents."""
+
+    def __post_init__(self) -> None:
+        # The manifest states the whole recipe, so what is left out is filled in here, not looked up later.
+        object.__setattr__(self, "filters", presets.by_source() | self.filters)
+
+    def filters_of(self, source: str) -> tuple[Filter, ...]:
+        """The filters that a source's documents pass through."""
+        return self.filters.get(source, self.filters[presets.OTHER])
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """A part of the groups is kept from training, to measure on."""
+
+    share: float = 0.05
+    """Share of the text's bytes that is aimed at."""
+    min_groups: int = 1
+    """Fewest held-out groups of each source that has several."""
+    seed: int = 0
+    """Chooses the groups."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share < 1:
+            raise RecipeError(f"share: found {self.share}, expected between 0 and 1 (kind = 'off' holds nothing out)")
+        if self.min_groups < 0:
+            raise RecipeError(f"min_groups: found {self.min_groups}, expected at least 0")
+
+
+@dataclass(frozen=True)
+class MixRecipe:
+    """How often each source is read, and what is kept from training."""
+
+    proportions: dict[str, float] = field(default_factory=dict)
+    """Source -> share of the training tokens drawn from it; they sum to 1. Empty: as many as each source's bytes."""
+    training_bytes: tuple[int, ...] = ()
+    """Lengths of training, in bytes of text read, for which the epochs of each source are worked out (a token is about
+    four bytes of English). Empty: one pass over all of the text."""
+    held_out: HeldOut | Off = field(default_factory=HeldOut)
+    """Which groups are kept from training."""
+
+    def __post_init__(self) -> None:
+        for source, proportion in self.proportions.items():
+            if not 0 <= proportion <= 1:
+                raise RecipeError(f"proportions.{source}: found {proportion}, expected from 0 to 1")
+        total = math.fsum(self.proportions.values())
+        if self.proportions and abs(total - 1) > 1e-6:
+            raise RecipeError(f"proportions: they sum to {total:g}, expected 1")
+        for number in self.training_bytes:
+            if number < 1:
+                raise RecipeError(f"training_bytes: found {number}, expected at least 1")

@@ -1,0 +1,100 @@
+"""A document's text with what its filters measure, each worked out once."""
+
+import re
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from waman import ngrams
+from waman.ngrams import Hashes, Repeats
+
+Script = Literal["spaced", "hangul", "unsegmented"]
+
+_PARAGRAPH_BREAK = re.compile(r"\n[ \t\r]*\n")
+_UNSEGMENTED = re.compile(f"[{ngrams.UNSEGMENTED}]")
+_UNSEGMENTED_WORD = re.compile(rf"[{ngrams.UNSEGMENTED}]|[^\s{ngrams.UNSEGMENTED}]+")
+_HANGUL = re.compile("[\u1100-\u11ff\u3130-\u318f\uac00-\ud7a3]")
+
+
+class Text:
+    """One document's text, its words, lines and repeated n-grams."""
+
+    def __init__(self, text: str, language: str | None = None) -> None:
+        self.text = text
+        self.language = language
+        """ISO 639-1 code, where it is known."""
+        self._repeats: dict[int, Repeats] = {}
+
+    @cached_property
+    def script(self) -> Script:
+        """How most letters are written: with spaces between words, in Hangul, or without spaces (Han, kana, Thai, ...).
+
+        Hangul is apart because a syllable is one character: its words are short.
+        """
+        if self.text.isascii():
+            return "spaced"
+        letters = max(1, len(self.text) - self.text.count(" ") - self.text.count("\n"))
+        if len(_HANGUL.findall(self.text)) > 0.3 * letters:
+            return "hangul"
+        return "unsegmented" if len(_UNSEGMENTED.findall(self.text)) > 0.3 * letters else "spaced"
+
+    @cached_property
+    def words(self) -> list[str]:
+        """Runs of characters between spaces; in a script without spaces, each of its characters."""
+        return _UNSEGMENTED_WORD.findall(self.text) if self.script == "unsegmented" else self.text.split()
+
+    @cached_property
+    def word_lengths(self) -> NDArray[np.int64]:
+        """Characters of each word: (num_words,)."""
+        return np.fromiter(map(len, self.words), dtype=np.int64, count=len(self.words))
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """Lines that are not blank, without the space around them."""
+        return [line for line in map(str.strip, self.text.split("\n")) if line]
+
+    @cached_property
+    def paragraphs(self) -> list[str]:
+        """What blank lines separate, without the space around it."""
+        return [part for part in map(str.strip, _PARAGRAPH_BREAK.split(self.text)) if part]
+
+    def repeats(self, size: int) -> Repeats:
+        """Where the n-grams of `size` words that occur more than once begin."""
+        if size not in self._repeats:
+            shorter = max((known for known in self._repeats if known < size), default=None)
+            among = None if shorter is None else np.sort(self._repeats[shorter].positions)
+            self._repeats[size] = ngrams.find_repeats(self._word_numbers, size, among)
+        return self._repeats[size]
+
+    def top_ngram_share(self, size: int) -> float:
+        """The share of characters in the n-gram that occurs most often, at a tie the longer; 0 if none occurs twice.
+
+        The paper leaves open what to do where nothing repeats: in a short text one occurrence is a large share.
+        """
+        repeats = self.repeats(size)
+        if not len(repeats.positions):
+            return 0.0
+        lengths = self.word_lengths
+        begins = np.flatnonzero(repeats.first)
+        counts = np.diff(np.append(begins, len(repeats.positions)))
+        ends = np.concatenate([[0], np.cumsum(lengths)])
+        where = repeats.positions[begins]
+        characters = ends[where + size] - ends[where]
+        best = np.lexsort((-where, characters, counts))[-1]
+        starts = repeats.positions[begins[best] : begins[best] + counts[best]]
+        return float(lengths[ngrams.cover(starts, size, len(lengths))].sum() / lengths.sum())
+
+    def duplicate_ngram_share(self, size: int) -> float:
+        """The share of characters in n-grams that occurred before, each character counted once."""
+        repeats = self.repeats(size)
+        if not len(repeats.positions):
+            return 0.0
+        lengths = self.word_lengths
+        covered = ngrams.cover(repeats.positions[~repeats.first], size, len(lengths))
+        return float(lengths[covered].sum() / lengths.sum())
+
+    @cached_property
+    def _word_numbers(self) -> Hashes:
+        return ngrams.number_words(self.words)
