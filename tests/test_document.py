@@ -31,6 +31,20 @@ def test_documents_read_back_as_written_in_any_row_range(tmp_path: Path) -> None
     assert document.num_rows(tmp_path / "data" / "00000.parquet") == 2500
 
 
+def test_a_file_is_cut_into_ranges_of_rows_that_hold_each_document_once(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    documents = _documents(2500)
+    document.write_documents(path, documents)
+    assert document.row_ranges(path, max_bytes=1 << 30) == [(0, 2500)]
+    assert document.row_ranges(path, max_bytes=1) == [(0, 1024), (1024, 2048), (2048, 2500)]
+    parts = [document.read_file(path, start=a, stop=b) for a, b in document.row_ranges(path, max_bytes=1)]
+    assert [one for part in parts for one in part] == documents
+    assert list(document.read_file(path, start=2400, stop=9999)) == documents[2400:]
+    assert list(document.read_file(path, start=2500)) == []
+    document.write_documents(tmp_path / "none.parquet", [])
+    assert document.row_ranges(tmp_path / "none.parquet", max_bytes=1) == []
+
+
 def test_the_same_documents_give_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a.parquet", "b.parquet"):
         document.write_documents(tmp_path / name, _documents(100))

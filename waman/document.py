@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import itertools
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
@@ -112,21 +113,38 @@ def document_files(place: Artifact | Path) -> list[Path]:
 
 
 def read_file(path: Path, *, start: int = 0, stop: int | None = None) -> Iterator[Document]:
-    """The documents of one Parquet file, from row `start` up to `stop`."""
+    """The documents of one Parquet file, from row `start` up to `stop`; row groups outside are not read."""
     names = [field.name for field in fields(Document)]
-    row = 0
     with _open_parquet(path) as file:
         missing = sorted({"id", "text", "source", "group"} - set(file.schema_arrow.names))
         if missing:
             raise InputError(f"{path} is not a file of documents: no column {', '.join(missing)}")
         present = [name for name in names if name in file.schema_arrow.names]
-        for batch in file.iter_batches(batch_size=ROWS_PER_GROUP, columns=present):
+        begins = [0, *itertools.accumulate(_rows_of_groups(file))]
+        end = begins[-1] if stop is None else min(stop, begins[-1])
+        groups = [group for group, rows in enumerate(itertools.pairwise(begins)) if rows[0] < end and rows[1] > start]
+        row = begins[groups[0]] if groups else end
+        for batch in file.iter_batches(batch_size=ROWS_PER_GROUP, row_groups=groups, columns=present):
             for record in batch.to_pylist():
-                if row >= start and (stop is None or row < stop):
+                if start <= row < end:
                     yield Document(**record)
                 row += 1
-            if stop is not None and row >= stop:
-                return
+
+
+def row_ranges(path: Path, *, max_bytes: int) -> list[tuple[int, int]]:
+    """Cuts a Parquet file into ranges of rows (start, stop) of at most `max_bytes` before compression, for units.
+
+    Cut between row groups: a larger row group is a range of its own. They depend on the file alone.
+    """
+    with _open_parquet(path) as file:
+        sizes = [file.metadata.row_group(group).total_byte_size for group in range(file.num_row_groups)]
+        ranges, start, stop, total = [], 0, 0, 0
+        for rows, size in zip(_rows_of_groups(file), sizes, strict=True):
+            if stop > start and total + size > max_bytes:
+                ranges.append((start, stop))
+                start, total = stop, 0
+            stop, total = stop + rows, total + size
+    return [*ranges, (start, stop)] if stop > start else ranges
 
 
 def read_drops(place: Artifact | Path) -> Iterator[Drop]:
@@ -161,6 +179,10 @@ def _open_for_writing(path: Path) -> io.TextIOBase:
 
     opened: io.TextIOBase = zstandard.open(path, "wt", encoding="utf-8")
     return opened
+
+
+def _rows_of_groups(file: pq.ParquetFile) -> list[int]:
+    return [int(file.metadata.row_group(group).num_rows) for group in range(file.num_row_groups)]
 
 
 def _open_parquet(path: Path) -> pq.ParquetFile:
