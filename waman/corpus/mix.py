@@ -1,0 +1,190 @@
+"""How often each source is read, and which groups are kept from training: a table, no copies."""
+
+import difflib
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from waman import artifact
+from waman.artifact import Artifact
+from waman.corpus.held_out import hold_out
+from waman.corpus.recipe import HeldOut, MixRecipe
+from waman.corpus.units import Rows, cut_units
+from waman.dataflow import Executor, Job
+from waman.errors import InputError
+from waman.manifest import to_json, write_whole
+
+VERSION = 1
+
+Split = Literal["train", "held_out"]
+
+_SIZES = pa.schema(
+    [
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("group", pa.string(), nullable=False),
+        pa.field("documents", pa.int64(), nullable=False),
+        pa.field("bytes", pa.int64(), nullable=False),
+    ]
+)
+_GROUPS = pa.schema(
+    [
+        pa.field("group", pa.string(), nullable=False),
+        pa.field("split", pa.string(), nullable=False),
+        *(_SIZES.field(name) for name in ("source", "documents", "bytes")),
+    ]
+)
+_Sizes = dict[tuple[str, str], tuple[int, int]]
+"""(group, source) -> documents, bytes."""
+
+
+def mix(
+    recipe: MixRecipe,
+    *,
+    documents: Sequence[Artifact],
+    out: Path,
+    replace: bool = False,
+    executor: Executor | None = None,
+) -> Artifact:
+    """Writes a mixture: the split of every group, and each source's size, proportion and epochs.
+
+    Raises InputError where there are no documents or too few groups, or where the proportions do not fit the sources.
+    """
+    draft = artifact.begin(
+        out, kind="mixture", version=VERSION, recipe=recipe, inputs={"documents": documents}, replace=replace
+    )
+    if draft.finished is not None:
+        return draft.finished
+    jobs = [Job(f"{number:05d}", rows) for number, rows in enumerate(cut_units(documents))]
+    with draft:
+        draft.run_units(_measure_unit, jobs, executor=executor, stage="measure", scratch=True)
+        sizes = _add_sizes(draft.unit_folders("measure"))
+        held_out = _choose_held_out(recipe, sizes)
+        sources = _describe_sources(recipe, sizes, held_out)
+        _write_groups(draft.path / "groups.parquet", sizes, held_out)
+        write_whole(draft.path / "mixture.json", to_json({"sources": sources}))
+        return draft.finish(counts=_counts(sources, sizes, held_out))
+
+
+def read_split(mixture: Artifact) -> dict[str, Split]:
+    """Group -> "train" or "held_out"."""
+    table = pq.read_table(mixture.path / "groups.parquet", columns=["group", "split"])
+    return dict(zip(table["group"].to_pylist(), table["split"].to_pylist(), strict=True))
+
+
+def read_proportions(mixture: Artifact) -> dict[str, float]:
+    """Source -> share of the training tokens."""
+    return {name: float(one["proportion"]) for name, one in read_sources(mixture).items()}
+
+
+def read_sources(mixture: Artifact) -> dict[str, dict[str, Any]]:
+    """Source -> its documents, bytes, proportion and epochs, as `mixture.json` has them."""
+    table = json.loads((mixture.path / "mixture.json").read_text(encoding="utf-8"))
+    return dict(table["sources"])
+
+
+def num_epochs(proportion: float, training_bytes: int, source_bytes: int) -> float:
+    """How often a source is read (Touvron et al. 2023, table 1): its share of the training over its size."""
+    return proportion * training_bytes / source_bytes if source_bytes else 0.0
+
+
+def _measure_unit(rows: Rows, folder: Path) -> dict[str, int]:
+    sizes: _Sizes = defaultdict(lambda: (0, 0))
+    count = 0
+    for document in rows.read():
+        documents, size = sizes[document.group, document.source]
+        sizes[document.group, document.source] = (documents + 1, size + len(document.text.encode()))
+        count += 1
+    records = [
+        {"source": source, "group": group, "documents": number, "bytes": size}
+        for (group, source), (number, size) in sorted(sizes.items())
+    ]
+    pq.write_table(pa.Table.from_pylist(records, schema=_SIZES), folder / "sizes.parquet")
+    return {"documents": count}
+
+
+def _add_sizes(folders: Sequence[Path]) -> _Sizes:
+    sizes: _Sizes = {}
+    for folder in folders:
+        for record in pq.read_table(folder / "sizes.parquet").to_pylist():
+            key = (record["group"], record["source"])
+            documents, size = sizes.get(key, (0, 0))
+            sizes[key] = (documents + record["documents"], size + record["bytes"])
+    return dict(sorted(sizes.items()))
+
+
+def _choose_held_out(recipe: MixRecipe, sizes: _Sizes) -> set[str]:
+    if not isinstance(recipe.held_out, HeldOut):
+        return set()
+    by_group: dict[str, dict[str, int]] = {}
+    for (group, source), (_, size) in sizes.items():
+        by_group.setdefault(group, {})[source] = size
+    return hold_out(by_group, recipe.held_out)
+
+
+def _describe_sources(recipe: MixRecipe, sizes: _Sizes, held_out: set[str]) -> dict[str, dict[str, Any]]:
+    names = ("documents", "bytes", "train_documents", "train_bytes", "held_out_documents", "held_out_bytes")
+    sources: dict[str, dict[str, Any]] = {}
+    for (group, source), (documents, size) in sizes.items():
+        split = "held_out" if group in held_out else "train"
+        row = sources.setdefault(source, dict.fromkeys(names, 0))
+        for name, number in (("documents", documents), ("bytes", size)):
+            row[name] += number
+            row[f"{split}_{name}"] += number
+    train_bytes = {source: row["train_bytes"] for source, row in sorted(sources.items())}
+    if not sum(train_bytes.values()):
+        raise InputError("the documents hold no text to train on: all of them are empty")
+    proportions = _proportions(recipe.proportions, train_bytes)
+    for source, row in sources.items():
+        row["proportion"] = proportions[source]
+        row["epochs_at"] = {
+            str(number): num_epochs(proportions[source], number, train_bytes[source])
+            for number in recipe.training_bytes or (sum(train_bytes.values()),)
+        }
+    return dict(sorted(sources.items()))
+
+
+def _proportions(wanted: Mapping[str, float], train_bytes: Mapping[str, int]) -> dict[str, float]:
+    """The recipe's proportions, checked against the sources; as many as the bytes where it has none."""
+    if not wanted:
+        return {source: size / sum(train_bytes.values()) for source, size in train_bytes.items()}
+    for source in wanted:
+        if source not in train_bytes:
+            close = difflib.get_close_matches(source, train_bytes, n=1)
+            hint = f"; did you mean '{close[0]}'?" if close else ""
+            raise InputError(f"proportions: no document of source '{source}'; sources: {', '.join(train_bytes)}{hint}")
+    absent = [source for source in train_bytes if source not in wanted]
+    if absent:
+        raise InputError(f"proportions: none for source {', '.join(absent)}; give 0 to leave a source out")
+    empty = [source for source, proportion in wanted.items() if proportion and not train_bytes[source]]
+    if empty:
+        raise InputError(f"proportions: source {', '.join(empty)} has no text to train on; give it 0")
+    return dict(wanted)
+
+
+def _write_groups(path: Path, sizes: _Sizes, held_out: set[str]) -> None:
+    records = [
+        {
+            "group": group,
+            "split": "held_out" if group in held_out else "train",
+            "source": source,
+            "documents": documents,
+            "bytes": size,
+        }
+        for (group, source), (documents, size) in sizes.items()
+    ]
+    pq.write_table(pa.Table.from_pylist(records, schema=_GROUPS), path, compression="zstd")
+
+
+def _counts(sources: Mapping[str, Mapping[str, Any]], sizes: _Sizes, held_out: set[str]) -> dict[str, Any]:
+    totals = {name: sum(row[name] for row in sources.values()) for name in ("documents", "bytes", "held_out_bytes")}
+    return {
+        **totals,
+        "groups": len({group for group, _ in sizes}),
+        "held_out_groups": len(held_out),
+        "sources": {name: dict(row) for name, row in sources.items()},
+    }

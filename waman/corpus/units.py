@@ -1,0 +1,46 @@
+"""Documents cut into units of work."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from waman.artifact import Artifact
+from waman.document import Document, document_files, read_file, row_ranges
+from waman.errors import InputError, KindError
+
+UNIT_BYTES = 64 << 20
+"""Documents of a unit, before compression: about a minute's work."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Some rows of a file of documents."""
+
+    path: Path
+    start: int
+    stop: int
+
+    def read(self) -> Iterator[Document]:
+        """The documents, in order."""
+        return read_file(self.path, start=self.start, stop=self.stop)
+
+
+def cut_units(documents: Sequence[Artifact], *, max_bytes: int = UNIT_BYTES) -> list[Rows]:
+    """The units of all `documents`, in order; they depend on the files alone.
+
+    Raises KindError where an artifact is of another kind, InputError where there is no document, or one artifact twice.
+    """
+    units = []
+    seen: dict[str, Path] = {}
+    for one in documents:
+        if one.kind != "documents":
+            raise KindError(f"{one.path} is of kind '{one.kind}', expected 'documents'")
+        if one.identity in seen:
+            raise InputError(f"{one.path} is the same artifact as {seen[one.identity]}: give each only once")
+        seen[one.identity] = one.path
+        for path in document_files(one):
+            units += [Rows(path, start, stop) for start, stop in row_ranges(path, max_bytes=max_bytes)]
+    if not units:
+        places = ", ".join(str(one.path) for one in documents) or "no input"
+        raise InputError(f"no document in {places}: every record was dropped before, or nothing was extracted")
+    return units
