@@ -32,9 +32,14 @@ def normalised_words(text: str) -> list[str]:
     return _NORMALISED_WORD.findall(text)
 
 
+def hash_text(text: str) -> int:
+    """A 64-bit hash of a whole text."""
+    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
+
+
 def hash_words(words: Sequence[str]) -> Hashes:
     """A hash for each word: (num_words,)."""
-    known = {word: _hash_text(word) for word in set(words)}
+    known = {word: hash_text(word) for word in set(words)}
     return np.fromiter((known[word] for word in words), dtype=np.uint64, count=len(words))
 
 
@@ -90,10 +95,6 @@ def cover(starts: Positions, size: int, num_words: int) -> NDArray[np.bool_]:
     change[starts] += 1
     change[starts + size] -= 1
     return np.cumsum(change)[:num_words] > 0
-
-
-def _hash_text(text: str) -> int:
-    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
 def _hash_at(words: Hashes, starts: Positions, size: int) -> Hashes:

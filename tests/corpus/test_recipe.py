@@ -53,6 +53,7 @@ def test_gopher_has_the_thresholds_of_the_paper() -> None:
         (lambda: MixRecipe(training_bytes=(0,)), "training_bytes: found 0"),
         (lambda: HeldOut(share=1.0), r"share: found 1\.0.*kind = 'off'"),
         (lambda: HeldOut(min_groups=-1), "min_groups: found -1"),
+        (lambda: RefineRecipe(seed=-1), "seed: found -1"),
         (lambda: MinHash(num_buckets=0), "num_buckets: found 0, expected at least 1"),
     ],
 )

@@ -32,6 +32,7 @@ class MinHash:
         for name in ("num_buckets", "hashes_per_bucket", "ngram_words"):
             if getattr(self, name) < 1:
                 raise RecipeError(f"{name}: found {getattr(self, name)}, expected at least 1")
+        _check_seed(self.seed)
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ class RefineRecipe:
     """Which lines are removed because they recur across documents."""
 
     def __post_init__(self) -> None:
+        _check_seed(self.seed)
         # The manifest states the whole recipe, so what is left out is filled in here, not looked up later.
         object.__setattr__(self, "filters", presets.by_source() | self.filters)
 
@@ -91,6 +93,7 @@ class HeldOut:
             raise RecipeError(f"share: found {self.share}, expected between 0 and 1 (kind = 'off' holds nothing out)")
         if self.min_groups < 0:
             raise RecipeError(f"min_groups: found {self.min_groups}, expected at least 0")
+        _check_seed(self.seed)
 
 
 @dataclass(frozen=True)
@@ -115,3 +118,8 @@ class MixRecipe:
         for number in self.training_bytes:
             if number < 1:
                 raise RecipeError(f"training_bytes: found {number}, expected at least 1")
+
+
+def _check_seed(seed: int) -> None:
+    if not 0 <= seed < 1 << 63:
+        raise RecipeError(f"seed: found {seed}, expected from 0 to 2^63 - 1")

@@ -25,7 +25,7 @@ class Rows:
         return read_file(self.path, start=self.start, stop=self.stop)
 
 
-def cut_units(documents: Sequence[Artifact], *, max_bytes: int = UNIT_BYTES) -> list[Rows]:
+def cut_units(documents: Sequence[Artifact]) -> list[Rows]:
     """The units of all `documents`, in order; they depend on the files alone.
 
     Raises KindError where an artifact is of another kind, InputError where there is no document, or one artifact twice.
@@ -39,7 +39,7 @@ def cut_units(documents: Sequence[Artifact], *, max_bytes: int = UNIT_BYTES) -> 
             raise InputError(f"{one.path} is the same artifact as {seen[one.identity]}: give each only once")
         seen[one.identity] = one.path
         for path in document_files(one):
-            units += [Rows(path, start, stop) for start, stop in row_ranges(path, max_bytes=max_bytes)]
+            units += [Rows(path, start, stop) for start, stop in row_ranges(path, max_bytes=UNIT_BYTES)]
     if not units:
         places = ", ".join(str(one.path) for one in documents) or "no input"
         raise InputError(f"no document in {places}: every record was dropped before, or nothing was extracted")

@@ -37,12 +37,14 @@ class Clusters:
         return chosen[self.label]
 
 
-def find_clusters(num_documents: int, keys: Iterable[Hashes]) -> Clusters:
-    """Clusters of documents that share a key in any column of `keys`, each (num_documents,); 0 is no key."""
-    label = np.arange(num_documents)
+def find_clusters(num_documents: int, keys: Iterable[Hashes], *, start: Clusters | None = None) -> Clusters:
+    """Clusters of documents that share a key in any column of `keys`, each (num_documents,); 0 is no key.
+
+    A column may be empty: it joins nothing. `start`: clusters that are joined further.
+    """
+    label = np.arange(num_documents) if start is None else start.label
     for column in keys:
-        left, right = _pairs(column)
-        label = _join(label, left, right)
+        label = _join(label, *_pairs(column))
     return Clusters(label)
 
 

@@ -1,10 +1,10 @@
 """Documents of the same text."""
 
-import hashlib
 import unicodedata
 
+from waman import ngrams
 
-def text_hash(text: str) -> bytes:
-    """Sixteen bytes that are equal for texts equal but for Unicode form (NFC) and white space."""
-    normalised = " ".join(unicodedata.normalize("NFC", text).split())
-    return hashlib.blake2b(normalised.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+def text_key(text: str) -> int:
+    """A 64-bit number that is equal for texts equal but for Unicode form (NFC) and white space; never 0."""
+    return max(1, ngrams.hash_text(" ".join(unicodedata.normalize("NFC", text).split())))

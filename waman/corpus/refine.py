@@ -1,0 +1,173 @@
+"""Documents in, a clean corpus out: filters and corrections by source, then duplicates across all sources.
+
+Three steps: each unit filters its documents and signs those that pass; this process finds the duplicates and the
+recurring lines among all signatures; each unit writes what stays.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from waman import artifact
+from waman.artifact import Artifact
+from waman.corpus.duplicates.lines import without_lines
+from waman.corpus.filters.chain import apply
+from waman.corpus.filters.rule import Reason
+from waman.corpus.funnel import Funnel, summarise
+from waman.corpus.recipe import RefineRecipe
+from waman.corpus.signatures import read_signatures, sign, write_signatures
+from waman.corpus.survivors import EXACT, NEAR, Duplicate, SignedUnit, UnitVerdict, find_survivors
+from waman.corpus.text import Text
+from waman.corpus.units import Rows, cut_units
+from waman.dataflow import Counts, Executor, Job
+from waman.document import Document, Drop, dropped, read_drops, read_file, write_documents, write_drops
+from waman.settings import Off
+
+VERSION = 1
+
+PASSED, DROPPED = "passed.parquet", "dropped.parquet"
+
+_DUPLICATES = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("kept_id", pa.string(), nullable=False),
+        pa.field("cluster", pa.string(), nullable=False),
+        pa.field("cluster_size", pa.int64(), nullable=False),
+    ]
+)
+
+
+def refine(
+    recipe: RefineRecipe,
+    *,
+    documents: Sequence[Artifact],
+    out: Path,
+    replace: bool = False,
+    executor: Executor | None = None,
+) -> Artifact:
+    """Keeps the documents that pass the filters of their source, and one of those that say the same.
+
+    Writes `data/`, `dropped/` (reason and figure) and `duplicates/` (which document was kept instead, and the cluster,
+    named by its first document). Raises InputError where there are no documents.
+    """
+    draft = artifact.begin(
+        out, kind="documents", version=VERSION, recipe=recipe, inputs={"documents": documents}, replace=replace
+    )
+    if draft.finished is not None:
+        return draft.finished
+    units = cut_units(documents)
+    with draft:
+        jobs = [Job(f"{number:05d}", _FilterJob(recipe, rows)) for number, rows in enumerate(units)]
+        filtered = draft.run_units(_filter_unit, jobs, executor=executor, stage="filter", scratch=True)
+        folders = draft.unit_folders("filter")
+        verdicts = find_survivors([_signed(folder) for folder in folders], recipe)
+        writes = [
+            Job(folder.name, _WriteJob(recipe, folder, verdict))
+            for folder, verdict in zip(folders, verdicts, strict=True)
+        ]
+        written = draft.run_units(_write_unit, writes, executor=executor, stage="write")
+        return draft.finish(counts=summarise([*filtered, *written]))
+
+
+# The first step, for a unit
+
+
+@dataclass(frozen=True)
+class _FilterJob:
+    recipe: RefineRecipe
+    rows: Rows
+
+
+def _filter_unit(job: _FilterJob, folder: Path) -> Counts:
+    funnel = Funnel()
+    passed: list[Document] = []
+    drops: list[Drop] = []
+    for document in job.rows.read():
+        funnel.enter("filters", document.source, document.text)
+        answer = apply(job.recipe.filters_of(document.source), Text(document.text, document.language))
+        if isinstance(answer, Reason):
+            funnel.drop("filters", document.source, answer.name)
+            drops.append(dropped(document, stage="refine", reason=answer.name, value=answer.value))
+            continue
+        funnel.leave("filters", document.source, answer.text, corrections=answer.corrections)
+        passed.append(dataclasses.replace(document, text=answer.text))
+    write_documents(folder / PASSED, passed)
+    write_drops(folder / DROPPED, drops)
+    write_signatures(folder, sign(passed, job.recipe))
+    return funnel.table
+
+
+def _signed(folder: Path) -> SignedUnit:
+    table = pq.read_table(folder / PASSED, columns=["id", "source"])
+    return SignedUnit(table["id"].to_pylist(), table["source"].to_pylist(), read_signatures(folder))
+
+
+# The last step, for a unit
+
+
+@dataclass(frozen=True)
+class _WriteJob:
+    recipe: RefineRecipe
+    folder: Path
+    verdict: UnitVerdict
+
+
+def _write_unit(job: _WriteJob, folder: Path) -> Counts:
+    funnel = Funnel()
+    kept: list[Document] = []
+    drops = list(read_drops(job.folder / DROPPED))
+    duplicates: list[dict[str, str | int]] = []
+    for row, document in enumerate(read_file(job.folder / PASSED)):
+        duplicate = job.verdict.duplicates.get(row)
+        _count_duplicates(funnel, document, duplicate, job.recipe)
+        if duplicate is not None:
+            drops.append(dropped(document, stage="refine", reason=duplicate.reason, value=duplicate.cluster_size))
+            duplicates.append({"id": document.id, "source": document.source, **dataclasses.asdict(duplicate)})
+            continue
+        answer = _without_recurring_lines(funnel, document, job)
+        if isinstance(answer, Drop):
+            drops.append(answer)
+        else:
+            kept.append(answer)
+    name = f"{job.folder.name}.parquet"
+    write_documents(folder / "data" / name, kept)
+    write_drops(folder / "dropped" / name, drops)
+    (folder / "duplicates").mkdir()
+    pq.write_table(pa.Table.from_pylist(duplicates, schema=_DUPLICATES), folder / "duplicates" / name)
+    return funnel.table
+
+
+def _count_duplicates(funnel: Funnel, document: Document, duplicate: Duplicate | None, recipe: RefineRecipe) -> None:
+    looked_for = {EXACT: recipe.exact_duplicates, NEAR: recipe.near_duplicates}
+    for reason, rule in looked_for.items():
+        if isinstance(rule, Off):
+            continue
+        stage = f"{reason}s"
+        funnel.enter(stage, document.source, document.text)
+        if duplicate is not None and duplicate.reason == reason:
+            funnel.drop(stage, document.source, reason)
+            return
+        funnel.leave(stage, document.source, document.text)
+
+
+def _without_recurring_lines(funnel: Funnel, document: Document, job: _WriteJob) -> Document | Drop:
+    rule = job.recipe.recurring_lines
+    if isinstance(rule, Off):
+        return document
+    stage = "recurring_lines"
+    funnel.enter(stage, document.source, document.text)
+    text = document.text
+    keys = job.verdict.recurring.get(document.source)
+    if keys:
+        text = without_lines(text, keys, rule)
+    if not text.strip():
+        funnel.drop(stage, document.source, "empty")
+        return dropped(document, stage="refine", reason="empty")
+    funnel.leave(stage, document.source, text, corrections=() if text == document.text else (stage,))
+    return dataclasses.replace(document, text=text)
