@@ -221,7 +221,8 @@ class Draft:
         Raises the first failed unit's error after the others have run.
         """
         assert len({job.name for job in jobs}) == len(jobs), "two units of one stage share a name"
-        self._stages.append((stage, scratch))
+        if (stage, scratch) not in self._stages:  # a stage may be run piece by piece
+            self._stages.append((stage, scratch))
         place = self.path / UNITS / stage
         _clear_attempts(place)
         waiting = [job for job in jobs if not (place / job.name / _UNIT).is_file()]
