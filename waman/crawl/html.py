@@ -1,0 +1,193 @@
+"""Pages: the bytes decoded, the main text, the title, the licence and the links."""
+
+import codecs
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import trafilatura
+from lxml import etree, html
+
+from waman.crawl.urls import normalise
+
+_META_CHARSET = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?\s*([A-Za-z0-9_:.-]+)""", re.IGNORECASE)
+_XML_CHARSET = re.compile(rb"""^\s*<\?xml[^>]{0,100}encoding\s*=\s*["']([A-Za-z0-9_:.-]+)""")
+_META_WITHIN_BYTES = 4096
+_BYTE_ORDER_MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
+_MAX_UNDECODED_SHARE = 0.001
+"""Share of characters that may be undecodable in a page whose charset is believed: pages are seldom without a slip."""
+
+# What a page means by a label is more than what the label says (WHATWG Encoding Standard, section 4.2).
+_SUPERSETS = {
+    "euc_kr": "cp949",
+    "ksc5601": "cp949",
+    "ks_c_5601-1987": "cp949",
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "shift_jis": "cp932",
+    "iso8859-1": "cp1252",
+    "ascii": "cp1252",
+    "iso8859-9": "cp1254",
+    "tis-620": "cp874",
+}
+_MORE_LABELS = {"x-windows-949": "cp949", "windows-949": "cp949", "x-sjis": "cp932", "x-gbk": "gb18030"}
+_FORBIDDEN_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+_LICENCES = (
+    (r"creativecommons\.org/publicdomain/zero/1\.0", "CC0-1.0"),
+    (r"creativecommons\.org/licenses/([a-z-]+)/(\d\.\d)", "CC-{}-{}"),
+)
+
+
+@dataclass(frozen=True)
+class Page:
+    """What is kept of a page."""
+
+    text: str
+    """The main text; at most two line ends in a row."""
+    title: str | None
+    licence: str | None
+    """SPDX identifier, where the page links its licence as such."""
+
+
+def decode(data: bytes, declared: str | None = None) -> str:
+    """The characters of a page: by its byte order mark, the header's charset, its own, or else by its bytes.
+
+    A label is believed while at most one character of a thousand cannot be decoded with it, and Latin-1 only where
+    nothing else speaks: servers state it for pages of every kind.
+    """
+    labels = [name for mark, name in _BYTE_ORDER_MARKS if data.startswith(mark)]
+    head = data[:_META_WITHIN_BYTES]
+    own = [match[1].decode() for match in (_META_CHARSET.search(head), _XML_CHARSET.match(head)) if match]
+    labels += [codec for label in (declared, *own) if label and (codec := codec_of(label))]
+    weak = [codec for codec in labels if codec == "cp1252"]
+    for codec in [*(codec for codec in labels if codec not in weak), *sniff(data), *weak]:
+        text = data.decode(codec, errors="replace")
+        if text.count("\ufffd") <= _MAX_UNDECODED_SHARE * len(text):
+            return text.removeprefix("\ufeff")
+    return data.decode(labels[0] if labels else "utf-8", errors="replace").removeprefix("\ufeff")
+
+
+def codec_of(label: str) -> str | None:
+    """Python's name of the codec that a charset label means on the web; None for a label that nobody knows."""
+    label = label.strip().strip("\"'").lower()
+    if label in _MORE_LABELS:
+        return _MORE_LABELS[label]
+    try:
+        found = codecs.lookup(label)
+    except (LookupError, ValueError):
+        return None
+    if not found._is_text_encoding:
+        return None
+    return _SUPERSETS.get(label) or _SUPERSETS.get(found.name) or found.name
+
+
+def charset_of(content_type: str) -> str | None:
+    """The charset parameter of a Content-Type header, as it is written."""
+    match = re.search(r"""charset\s*=\s*["']?([^"';\s]+)""", content_type, re.IGNORECASE)
+    return match[1] if match else None
+
+
+def sniff(data: bytes) -> list[str]:
+    """Codecs that the bytes themselves speak for, the likeliest first."""
+    if _decodes(data, "utf-8"):
+        return ["utf-8"]
+    shares = {codec: _share_of_usual(data, codec) for codec in _USUAL}
+    likely = sorted((codec for codec in shares if shares[codec] > 0.5), key=lambda codec: -shares[codec])
+    return [*likely, *(["cp1252"] if _decodes(data, "cp1252") else [])]
+
+
+# The characters that make up most of a language's text, which its bytes read by another codec seldom hit.
+_USUAL = {
+    "cp949": re.compile(r"[가-힣]"),
+    "cp932": re.compile(r"[ぁ-んァ-ヶー、。]"),
+    "euc_jp": re.compile(r"[ぁ-んァ-ヶー、。]"),
+    "gb18030": re.compile(r"[的一是了我不人在他有这上们来到时大地为子中你说生国年着就那和要她出也得里后自以会，。]"),
+    "big5": re.compile(r"[的一是了我不人在他有這上們來到時大地為子中你說生國年著就那和要她出也得裡後自以會，。]"),
+    "koi8_r": re.compile(r"[аеионртслвк]"),
+    "cp1251": re.compile(r"[аеионртслвк]"),
+}
+_ENOUGH_OF_USUAL = {"gb18030": 0.15, "big5": 0.15}
+
+
+def _decodes(data: bytes, codec: str) -> bool:
+    try:
+        data.decode(codec)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _share_of_usual(data: bytes, codec: str) -> float:
+    """How well the characters beyond ASCII fit the codec's languages: 0 to 1, over 0.5 for likely."""
+    text = data.decode(codec, errors="replace")
+    foreign = [character for character in text if character > "\x7f"]
+    if not foreign or foreign.count("\ufffd") > max(1, _MAX_UNDECODED_SHARE * len(foreign)):
+        return 0.0
+    share = len(_USUAL[codec].findall("".join(foreign))) / len(foreign)
+    return min(1.0, share * 0.5 / _ENOUGH_OF_USUAL.get(codec, 0.5))
+
+
+def parse(text: str) -> html.HtmlElement | None:
+    """The tree of a page; None where there is nothing to parse."""
+    parser = html.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True, collect_ids=False)
+    try:
+        return html.document_fromstring(_FORBIDDEN_IN_XML.sub("", text).encode("utf-8", "replace"), parser=parser)
+    except etree.LxmlError:
+        return None
+
+
+def extract_page(text: str, *, include_tables: bool) -> Page | None:
+    """The main text of a page by trafilatura (as Penedo et al. 2023, section 3.1); None where there is none."""
+    tree = parse(text)
+    if tree is None:
+        return None
+    title, licence = _title(tree), _licence(tree)
+    found = trafilatura.extract(
+        tree, include_comments=False, include_tables=include_tables, include_links=False, deduplicate=False
+    )
+    return Page(collapse_line_ends(found), title, licence) if found and found.strip() else None
+
+
+def collapse_line_ends(text: str) -> str:
+    """At most two line ends in a row (Penedo et al. 2023, section 3.1); none at the ends, one kind of them."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return re.sub(r"\n(?:[^\S\n]*\n){2,}", "\n\n", text).strip("\n")
+
+
+def links(text: str, url: str) -> Iterator[str]:
+    """The pages that a page links to, normalised, in the order of the page; none where it asks not to follow them."""
+    tree = parse(text)
+    if tree is None or _asks(tree, "nofollow"):
+        return
+    base = next(iter(tree.xpath("//base/@href")), None)
+    root = normalise(base, url) if base else None
+    for element in tree.iter("a", "area", "frame", "iframe"):
+        if "nofollow" in (element.get("rel") or "").lower().split():
+            continue
+        target = element.get("href") or element.get("src")
+        found = normalise(target, root or url) if target else None
+        if found is not None:
+            yield found
+
+
+def _asks(tree: html.HtmlElement, what: str) -> bool:
+    contents = tree.xpath("//meta[translate(@name, 'ROBTS', 'robts')='robots']/@content")
+    return any(what in re.split(r"[\s,]+", content.lower()) for content in contents)
+
+
+def _title(tree: html.HtmlElement) -> str | None:
+    for path in ("//meta[@property='og:title']/@content", "//head/title/text()", "//title/text()", "//h1//text()"):
+        for found in tree.xpath(path):
+            title = " ".join(found.split())
+            if title:
+                return title
+    return None
+
+
+def _licence(tree: html.HtmlElement) -> str | None:
+    for target in tree.xpath("//a[contains(@rel,'license')]/@href | //link[contains(@rel,'license')]/@href"):
+        for pattern, name in _LICENCES:
+            match = re.search(pattern, target)
+            if match:
+                return name.format(*(group.upper() for group in match.groups()))
+    return None

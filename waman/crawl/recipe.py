@@ -1,0 +1,203 @@
+"""The recipes of `fetch` and `extract`."""
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from waman.errors import RecipeError
+
+
+@dataclass(frozen=True)
+class FetchRecipe:
+    """Which pages are fetched, and how politely."""
+
+    seeds: tuple[str, ...] = ()
+    """URLs where the crawl begins (http or https)."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Hosts that may be visited, with their port where it is not the usual one; empty: the hosts of the seeds."""
+    max_pages: int = 1000
+    """Pages fetched at most."""
+    max_depth: int = 16
+    """Links followed from a seed at most."""
+    max_page_bytes: int = 2_000_000
+    """Bytes of one page, decoded; a larger one is refused."""
+    content_types: tuple[str, ...] = ("text/html", "application/xhtml+xml", "text/plain")
+    """Types of content that are kept."""
+    delay_seconds: float = 1.0
+    """Seconds between two requests to one host; a longer Crawl-delay in its robots.txt is obeyed."""
+    timeout_seconds: float = 30.0
+    """Seconds to wait for a connection, and for each piece of an answer."""
+    max_retries: int = 3
+    """Further attempts after a lost connection or a status of 429, 500, 502, 503 or 504."""
+    backoff_seconds: float = 1.0
+    """Seconds before the first further attempt; doubled before each other."""
+    max_redirects: int = 5
+    """Redirects followed in a row."""
+    pages_per_unit: int = 100
+    """Pages of one unit: what a killed fetch may have to fetch again."""
+    contact: str = ""
+    """Address or page that is shown to the owners of the sites, beside waman's name."""
+
+    def __post_init__(self) -> None:
+        for seed in self.seeds:
+            parts = urlsplit(seed)
+            if parts.scheme not in ("http", "https") or not parts.hostname:
+                raise RecipeError(f"seeds: found '{seed}', expected a URL such as http://example.org/")
+        for name in ("max_pages", "max_page_bytes", "pages_per_unit"):
+            if getattr(self, name) < 1:
+                raise RecipeError(f"{name}: found {getattr(self, name)}, expected at least 1")
+        for name in ("max_depth", "delay_seconds", "max_retries", "backoff_seconds", "max_redirects"):
+            if getattr(self, name) < 0:
+                raise RecipeError(f"{name}: found {getattr(self, name)}, expected 0 or more")
+        if self.timeout_seconds <= 0:
+            raise RecipeError(f"timeout_seconds: found {self.timeout_seconds}, expected more than 0")
+        if "\n" in self.contact or "\r" in self.contact or not self.contact.isascii():
+            raise RecipeError("contact: expected one line of ASCII, as it is sent in a header")
+
+
+# Groups: what is held out together
+
+
+@dataclass(frozen=True)
+class ByHost:
+    """The host of the URL."""
+
+
+@dataclass(frozen=True)
+class ByPathSegment:
+    """One segment of the URL's path: in http://host/json/decoder.html, segment 0 is `json`."""
+
+    segment: int = 0
+    """Number of the segment, from 0."""
+
+    def __post_init__(self) -> None:
+        if self.segment < 0:
+            raise RecipeError(f"segment: found {self.segment}, expected 0 or more")
+
+
+@dataclass(frozen=True)
+class ByField:
+    """A field of the row."""
+
+    field: str = "group"
+    """Name of the field."""
+
+
+@dataclass(frozen=True)
+class ByFile:
+    """The file that holds the document."""
+
+
+@dataclass(frozen=True)
+class ByRecord:
+    """Each document by itself."""
+
+
+Group = ByHost | ByPathSegment | ByField | ByFile | ByRecord
+
+
+# Sources: what the files hold
+
+
+@dataclass(frozen=True)
+class Web:
+    """Pages in WARC files, and their text in WET files."""
+
+    max_page_bytes: int = 2_000_000
+    """Bytes of one page; a larger one is dropped."""
+    include_tables: bool = True
+    """Keep the text of tables."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of JSONL or Parquet files; a field that a row lacks is left empty, but for the text."""
+
+    text: str = "text"
+    """Field with the text."""
+    url: str = "url"
+    """Field with the address."""
+    title: str = "title"
+    """Field with the title."""
+    licence: str = "licence"
+    """Field with the licence."""
+    date: str = "date"
+    """Field with the date."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """Text files: each is one document."""
+
+
+@dataclass(frozen=True)
+class CodeRules:
+    """Which files of source code are kept (Touvron et al. 2023, section 2.1, as in Chen et al. 2021, section 3.1)."""
+
+    max_line_characters: int = 1000
+    """Characters of the longest line at most."""
+    max_mean_line_characters: float = 100.0
+    """Characters of a line on average at most."""
+    min_alphanumeric_share: float = 0.25
+    """Share of letters and digits among all characters at least."""
+    strip_headers: bool = True
+    """Cut the comment at the head of a file that only states copyright and licence."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.min_alphanumeric_share <= 1:
+            raise RecipeError(f"min_alphanumeric_share: found {self.min_alphanumeric_share}, expected 0 to 1")
+
+
+@dataclass(frozen=True)
+class Github:
+    """A folder of repositories (`owner/name/...` or `name/...`), or one repository; permissive licences only."""
+
+    suffixes: tuple[str, ...] = (
+        ".c", ".cc", ".cpp", ".cs", ".css", ".cu", ".go", ".h", ".hpp", ".hs", ".html", ".java", ".jl", ".js", ".kt",
+        ".lua", ".md", ".ml", ".php", ".pl", ".py", ".r", ".rb", ".rs", ".rst", ".scala", ".sh", ".sql", ".swift",
+        ".ts", ".tsx", ".vue", ".zig",
+    )  # fmt: skip
+    """Endings of the files that are read."""
+    rules: CodeRules = CodeRules()
+    """Which files are kept."""
+
+
+@dataclass(frozen=True)
+class Python:
+    """Python sources of this machine: the standard library and the installed distributions."""
+
+    include: tuple[str, ...] | None = None
+    """Groups (top-level modules, distributions) that are read; absent: all."""
+    exclude: tuple[str, ...] = ()
+    """Groups that are left out."""
+    rules: CodeRules = CodeRules()
+    """Which files are kept."""
+
+
+Source = Web | Rows | Text | Github | Python
+
+
+@dataclass(frozen=True)
+class ExtractRecipe:
+    """How files become documents."""
+
+    source: Source | None = None
+    """What the files hold; absent: what each file's kind tells."""
+    name: str | None = None
+    """Name of the source in every document; absent: web, text or github, by what the files hold."""
+    group: Group | None = None
+    """What is held out together; absent: the host of a page, the `group` field, host or number of a row, the file of a
+    text, the repository, module or distribution of code."""
+    max_record_bytes: int = 64_000_000
+    """Bytes of one record, row or file; a larger one is dropped."""
+    max_damaged_share: float = 0.01
+    """Share of damaged records above which the run ends with an error."""
+    unit_bytes: int = 8_000_000
+    """Bytes of input of one unit, as stored (of compressed text: as read); at most 256 MB."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.max_damaged_share <= 1:
+            raise RecipeError(f"max_damaged_share: found {self.max_damaged_share}, expected 0 to 1")
+        if not 1 <= self.unit_bytes <= 256_000_000:
+            raise RecipeError(f"unit_bytes: found {self.unit_bytes}, expected 1 to 256000000")
+        if self.max_record_bytes < 1:
+            raise RecipeError(f"max_record_bytes: found {self.max_record_bytes}, expected at least 1")
