@@ -180,10 +180,9 @@ def test_a_document_of_recurring_lines_alone_is_dropped_as_empty(tmp_path: Path)
 
 
 def test_lines_that_are_too_short_are_left_alone() -> None:
-    keys = frozenset(door_keys("one\ntwo words\nthree whole words"))
-    assert (
-        without_lines("one\ntwo words\n\n\nthree whole words\nfour", keys, RecurringLines(min_words=2)) == "one\n\nfour"
-    )
+    rule = RecurringLines(min_words=2)
+    keys = frozenset(line_keys("one\ntwo words\nthree whole words", rule).tolist())
+    assert without_lines("one\ntwo words\n\n\nthree whole words\nfour", keys, rule) == "one\n\nfour"
 
 
 def many_documents() -> list[Document]:
