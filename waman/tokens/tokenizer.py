@@ -84,6 +84,11 @@ class Tokenizer:
         """Id by name of every special token."""
         return dict(self._special)
 
+    @property
+    def special_names(self) -> dict[str, str]:
+        """Name by role (bos_token, eos_token, ...) of the special tokens that the tokenizer names."""
+        return {role: self._name(role) for role in self._config if role.endswith("_token") and self._name(role)}
+
     def encode(self, text: str) -> list[int]:
         """Token ids of a text, with neither beginning nor end token."""
         return self.encode_batch([text])[0]

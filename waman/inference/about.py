@@ -1,0 +1,61 @@
+"""What a model says of itself before a chat: `about.json` in its directory."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from waman.errors import InputError
+
+ABOUT_FILE = "about.json"
+
+
+@dataclass(frozen=True)
+class About:
+    """How large a model is, what it was trained on and what it is good for."""
+
+    parameters: int
+    tokens: int | None = None
+    """Tokens that it was trained on."""
+    answers: str | None = None
+    """What it can answer, in a few words."""
+    questions: tuple[str, ...] = ()
+    """Some to try."""
+
+    def lines(self) -> list[str]:
+        """What a chat opens with."""
+        trained = f", trained on {_short(self.tokens)} tokens" if self.tokens is not None else ""
+        lines = [f"A language model of {_short(self.parameters)} parameters{trained}."]
+        if self.answers is not None:
+            lines.append(f"It can answer: {self.answers}")
+        if self.questions:
+            lines += ["Try:", *(f"  {question}" for question in self.questions)]
+        return lines
+
+
+def read_about(folder: Path, *, parameters: int) -> About:
+    """What the directory's about.json says; without one, only the counted parameters.
+
+    Raises InputError where the file cannot be read.
+    """
+    path = folder / ABOUT_FILE
+    if not path.is_file():
+        return About(parameters)
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+        return About(
+            parameters=int(table["parameters"]),
+            tokens=int(table["tokens"]),
+            answers=str(table["answers"]),
+            questions=tuple(str(question) for question in table["questions"]),
+        )
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputError(
+            f"{path}: expected a table with parameters, tokens, answers (a text) and questions (a list): {error!r}"
+        ) from error
+
+
+def _short(number: int) -> str:
+    for size, name in ((10**12, "trillion"), (10**9, "billion"), (10**6, "million")):
+        if number >= size:
+            return f"{number / size:.3g} {name}"
+    return f"{number:,}"
