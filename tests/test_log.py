@@ -1,5 +1,6 @@
 import json
 import logging
+import resource
 from pathlib import Path
 
 import pytest
@@ -25,3 +26,21 @@ def test_progress_on_a_pipe_is_plain_lines(monkeypatch: pytest.MonkeyPatch, capl
         shown.advance(2, note="half")
     assert "reading: 2 of 4" in caplog.text
     assert "half" in caplog.text
+
+
+def test_a_line_that_does_not_fit_on_the_disk_waits_for_the_next(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with MetricsFile(path) as metrics:
+        metrics.write({"step": 1})
+        resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 3, unlimited[1]))
+        try:
+            with pytest.raises(OSError, match="File too large"):
+                metrics.write({"step": 2})
+            with pytest.raises(OSError, match="File too large"):
+                metrics.sync()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+        assert path.read_text() == '{"step": 1}\n', "only whole lines stay"
+        metrics.write({"step": 3})
+    assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == [1, 2, 3]

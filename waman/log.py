@@ -87,16 +87,37 @@ class MetricsFile:
         partial = path.with_name(path.name + ".partial")
         partial.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
         os.replace(partial, path)
-        self._file = path.open("a", encoding="utf-8")
+        self._file = path.open("ab", buffering=0)
+        self._size = path.stat().st_size
+        self._waiting = b""
 
     def write(self, values: Mapping[str, float | int | str]) -> None:
-        """Appends one line."""
-        self._file.write(json.dumps(values) + "\n")
-        self._file.flush()
+        """Appends one line. Raises OSError on a full disk: the line then waits, and is written before the next."""
+        self._waiting += (json.dumps(values) + "\n").encode()
+        self._write_waiting()
+
+    def sync(self) -> None:
+        """Brings every line to the disk, those that wait as well. Raises OSError if it is full."""
+        self._write_waiting()
+        os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        """Closes the file."""
-        self._file.close()
+        """Closes the file. Raises OSError if lines wait and the disk is still full."""
+        try:
+            self._write_waiting()
+        finally:
+            self._file.close()
+
+    def _write_waiting(self) -> None:
+        done = 0
+        try:
+            while done < len(self._waiting):
+                done += self._file.write(self._waiting[done:]) or 0
+        except OSError:
+            self._file.truncate(self._size)
+            raise
+        self._size += done
+        self._waiting = b""
 
     def __enter__(self) -> "MetricsFile":
         return self
