@@ -1,0 +1,161 @@
+"""What a training run is told: the parts that every run shares, and the recipe of pretraining. Torch-free."""
+
+from dataclasses import dataclass, field
+
+from waman.errors import RecipeError
+from waman.model.config import ModelConfig
+
+
+@dataclass(frozen=True)
+class AdamW:
+    """Adam with decoupled weight decay, set as LLaMA sets it (Touvron et al. 2023, section 2.3)."""
+
+    learning_rate: float = 2e-3
+    """peak learning rate; LLaMA took 3e-4 for 7B, small models bear more"""
+    beta1: float = 0.9
+    """decay of the mean of gradients, per step"""
+    beta2: float = 0.95
+    """decay of the mean of squared gradients, per step"""
+    eps: float = 1e-8
+    """added to the root of the mean of squares"""
+    weight_decay: float = 0.1
+    """share of a matrix taken off per step, times the learning rate; norms are spared"""
+    clip_norm: float = 1.0
+    """largest L2 norm of the whole gradient; a longer one is shortened to it"""
+
+    def __post_init__(self) -> None:
+        require("optimizer.learning_rate", self.learning_rate, self.learning_rate > 0, "more than 0")
+        require("optimizer.beta1", self.beta1, 0 <= self.beta1 < 1, "0 or more and under 1")
+        require("optimizer.beta2", self.beta2, 0 <= self.beta2 < 1, "0 or more and under 1")
+        require("optimizer.eps", self.eps, self.eps > 0, "more than 0")
+        require("optimizer.weight_decay", self.weight_decay, self.weight_decay >= 0, "0 or more")
+        require("optimizer.clip_norm", self.clip_norm, self.clip_norm > 0, "more than 0")
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """A straight climb to the peak, then half a cosine down to a tenth of it (Touvron et al. 2023, section 2.3)."""
+
+    warmup_share: float = 0.05
+    """share of the steps that the climb takes; LLaMA's 2,000 of 350,000 are 0.006, too few steps for a short run"""
+    floor_share: float = 0.1
+    """last learning rate as a share of the peak"""
+
+    def __post_init__(self) -> None:
+        require("schedule.warmup_share", self.warmup_share, 0 <= self.warmup_share < 1, "0 or more and under 1")
+        require("schedule.floor_share", self.floor_share, 0 <= self.floor_share <= 1, "0 to 1")
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A straight climb to the peak, which is then kept (as Chung et al. 2022 tune)."""
+
+    warmup_share: float = 0.05
+    """share of the steps that the climb takes"""
+
+    def __post_init__(self) -> None:
+        require("schedule.warmup_share", self.warmup_share, 0 <= self.warmup_share < 1, "0 or more and under 1")
+
+
+Schedule = Cosine | Constant
+
+
+@dataclass(frozen=True)
+class Auto:
+    """Bfloat16 where the processor multiplies it natively, else float32."""
+
+
+@dataclass(frozen=True)
+class Bfloat16:
+    """Computes in bfloat16 from float32 weights, which the optimizer keeps and updates in float32."""
+
+
+@dataclass(frozen=True)
+class Float32:
+    """Computes in float32."""
+
+
+Precision = Auto | Bfloat16 | Float32
+
+
+@dataclass(frozen=True)
+class EverySteps:
+    """A checkpoint each time so many steps are done, and at the end."""
+
+    steps: int = 1000
+    """optimizer steps from one checkpoint to the next"""
+
+    def __post_init__(self) -> None:
+        require("checkpoints.steps", self.steps, self.steps > 0, "more than 0")
+
+
+@dataclass(frozen=True)
+class Evenly:
+    """So many checkpoints at equal distances, the last at the end."""
+
+    number: int = 10
+    """checkpoints, that of the untrained model not counted"""
+
+    def __post_init__(self) -> None:
+        require("checkpoints.number", self.number, self.number > 0, "more than 0")
+
+
+Checkpointing = EverySteps | Evenly
+
+
+@dataclass(frozen=True)
+class PretrainRecipe:
+    """Trains a fresh model to predict the next token."""
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    """the model; its vocab_size is taken from the tokenizer"""
+    num_tokens: int = 3_000_000
+    """tokens to train on, rounded up to whole steps; a token counts each time it is read"""
+    batch_tokens: int = 4096
+    """tokens per optimizer step; a multiple of model.context_length"""
+    proportions: dict[str, float] | None = None
+    """share of the sequences by source, in any unit; absent: as the mixture says"""
+    micro_batch_sequences: int = 8
+    """sequences that go through the model at once; changes memory and speed, not the gradient"""
+    optimizer: AdamW = field(default_factory=AdamW)
+    """the rule of one step"""
+    schedule: Schedule = field(default_factory=Cosine)
+    """the learning rate over the steps"""
+    precision: Precision = field(default_factory=Auto)
+    """in which numbers the model computes"""
+    checkpoints: Checkpointing = field(default_factory=Evenly)
+    """when a checkpoint is written, beside the first, of the untrained model"""
+    keep: int | None = None
+    """newest checkpoints to keep; absent: all"""
+    seed: int = 0
+    """draws the first weights and the order of the data"""
+
+    def __post_init__(self) -> None:
+        require("num_tokens", self.num_tokens, self.num_tokens > 0, "more than 0")
+        require("batch_tokens", self.batch_tokens, self.batch_tokens > 0, "more than 0")
+        require("micro_batch_sequences", self.micro_batch_sequences, self.micro_batch_sequences > 0, "more than 0")
+        if self.keep is not None:
+            require("keep", self.keep, self.keep > 0, "more than 0")
+        for source, share in (self.proportions or {}).items():
+            require(f"proportions.{source}", share, share >= 0, "0 or more")
+        if self.batch_tokens % self.model.context_length:
+            raise RecipeError(
+                f"batch_tokens = {self.batch_tokens} is not a multiple of model.context_length = "
+                f"{self.model.context_length}; a batch holds whole sequences"
+            )
+
+    @property
+    def batch_sequences(self) -> int:
+        """Sequences per optimizer step."""
+        return self.batch_tokens // self.model.context_length
+
+    @property
+    def num_steps(self) -> int:
+        """Optimizer steps of the whole run."""
+        return -(-self.num_tokens // self.batch_tokens)
+
+
+def require(name: str, value: float, holds: bool, expected: str) -> None:
+    """Raises RecipeError with the field's name, what was found and what was expected."""
+    if not holds:
+        raise RecipeError(f"{name} = {value}; expected {expected}")
