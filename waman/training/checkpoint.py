@@ -19,8 +19,7 @@ from waman.weights import safetensors
 from waman.weights.huggingface import load_decoder
 
 STATE_FOLDER = "training_state"
-_STATE, _TENSORS = "state.json", "tensors.safetensors"
-_RANDOM_STATE = "random_state"
+_STATE, _MOMENTS = "state.json", "moments.safetensors"
 _DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 
 
@@ -80,7 +79,10 @@ def write_folder(place: Path, write: Callable[[Path], None]) -> None:
 
 
 def save_state(trainer: Trainer, folder: Path) -> None:
-    """Writes all that the next step depends on beside weights and data: moments, position, random state."""
+    """Writes all that the next step depends on beside weights and data: the moments and the position.
+
+    There is no random state: a step draws nothing, its data and its learning rate follow from its number.
+    """
     state = {
         "steps_done": trainer.steps_done,
         "tokens_read": trainer.tokens_read,
@@ -88,8 +90,7 @@ def save_state(trainer: Trainer, folder: Path) -> None:
     }
     (folder / STATE_FOLDER).mkdir()
     (folder / STATE_FOLDER / _STATE).write_text(to_json(state), encoding="utf-8")
-    tensors = moments(trainer.decoder, trainer.optimizer) | {_RANDOM_STATE: torch.get_rng_state()}
-    safetensors.write(folder / STATE_FOLDER / _TENSORS, tensors)
+    safetensors.write(folder / STATE_FOLDER / _MOMENTS, moments(trainer.decoder, trainer.optimizer))
 
 
 def restore(trainer: Trainer, checkpoint: Path) -> None:
@@ -102,9 +103,8 @@ def restore(trainer: Trainer, checkpoint: Path) -> None:
         state = json.loads((folder / _STATE).read_text(encoding="utf-8"))
         trainer.dtype = _DTYPES[state["precision"]]
         trainer.steps_done, trainer.tokens_read = int(state["steps_done"]), int(state["tokens_read"])
-        tensors = dict(safetensors.read(folder / _TENSORS))
-        restore_moments(trainer.decoder, trainer.optimizer, tensors, num_steps_done=trainer.steps_done)
-        torch.set_rng_state(tensors[_RANDOM_STATE])
+        saved = dict(safetensors.read(folder / _MOMENTS))
+        restore_moments(trainer.decoder, trainer.optimizer, saved, num_steps_done=trainer.steps_done)
     except (OSError, ValueError, KeyError) as error:
         raise InputError(
             f"{folder} is missing or damaged ({error!r}); remove {checkpoint} to go on from the one before it"
