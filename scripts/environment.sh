@@ -17,6 +17,10 @@ fail() {
     exit 2
 }
 
+fail_at_pip() {
+    fail "the packages could not be installed; see pip's message above, then run the same command again"
+}
+
 # The stamp holds what the packages were chosen by, so that later calls take milliseconds.
 asked_for() {
     printf '%s\n' "$@"
@@ -56,7 +60,13 @@ pin_of() {
     grep "^$1==" "$constraints" || true
 }
 
-# Torch comes first and alone, so that no resolver chooses another one; its own needs follow with the rest.
+# The build backend comes before what it builds: left to itself, pip fetches an unpinned one for each build.
+install_backend() {
+    setuptools=$(pin_of setuptools)
+    [ -z "$setuptools" ] || pip_install "$setuptools" || fail_at_pip
+}
+
+# Torch comes alone and before what needs it, so that no resolver chooses another one; its own needs follow with the rest.
 install_torch() {
     torch=$(pin_of torch)
     [ -n "$torch" ] || return 0
@@ -66,13 +76,9 @@ install_torch() {
 TORCH_INDEX=URL chooses another wheel index for torch"
 }
 
-# The build backend comes before what it builds: left to itself, pip fetches an unpinned one for each build.
 install_rest() {
     printf 'set-up: installing %s\n' "$*" >&2
-    setuptools=$(pin_of setuptools)
-    { [ -z "$setuptools" ] || pip_install "$setuptools"; } &&
-        pip_install --no-build-isolation --constraint "$constraints" "$@" ||
-        fail "the packages could not be installed; see pip's message above, then run the same command again"
+    pip_install --no-build-isolation --constraint "$constraints" "$@" || fail_at_pip
 }
 
 works() {
@@ -92,6 +98,7 @@ if ! works; then
         fail "$python -m venv $environment failed; see its message above"
     }
 fi
+install_backend
 install_torch
 install_rest "$@"
 asked_for "$@" >"$environment/asked_for"
