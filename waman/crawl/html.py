@@ -17,6 +17,9 @@ _BYTE_ORDER_MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"
 _MAX_UNDECODED_SHARE = 0.001
 """Share of characters that may be undecodable in a page whose charset is believed: pages are seldom without a slip."""
 
+_MAX_SLIPS_SHARE = 0.05
+"""Share of the characters beyond ASCII that may be undecodable in what is taken for UTF-8 unasked."""
+
 # What a page means by a label is more than what the label says (WHATWG Encoding Standard, section 4.2).
 _SUPERSETS = {
     "euc_kr": "cp949",
@@ -90,6 +93,9 @@ def charset_of(content_type: str) -> str | None:
 def sniff(data: bytes) -> list[str]:
     """Codecs that the bytes themselves speak for, the likeliest first."""
     if _decodes(data, "utf-8"):
+        return ["utf-8"]
+    slips = [character for character in data.decode("utf-8", errors="replace") if character > "\x7f"]
+    if slips.count("\ufffd") <= _MAX_SLIPS_SHARE * len(slips):
         return ["utf-8"]
     shares = {codec: _share_of_usual(data, codec) for codec in _USUAL}
     likely = sorted((codec for codec in shares if shares[codec] > 0.5), key=lambda codec: -shares[codec])

@@ -1,0 +1,183 @@
+import gzip
+from pathlib import Path
+
+import pytest
+
+from waman.crawl import warc
+from waman.crawl.warc import Damage, Record, read_records
+
+
+def page(number: int, text: str = "text") -> bytes:
+    return warc.response_record(
+        url=f"http://a.test/{number}", status=200, reason="OK", headers=[("Content-Type", "text/html")],
+        body=f"<p>{text} {number}</p>".encode(), date="2024-01-01T00:00:00Z",
+    )  # fmt: skip
+
+
+def shown(path: Path, **limits: int) -> list[str]:
+    return [
+        f"{item.offset} {item.url}" if isinstance(item, Record) else f"{item.offset} ! {item.reason}"
+        for item in read_records(path, **limits)
+    ]
+
+
+def write(path: Path, *pieces: bytes) -> Path:
+    path.write_bytes(b"".join(pieces))
+    return path
+
+
+def test_what_is_written_is_read_with_its_offsets(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.warc.gz", page(0), page(1))
+    assert shown(path) == ["0 http://a.test/0", f"{len(page(0))} http://a.test/1"]
+    record = next(read_records(path))
+    assert isinstance(record, Record)
+    response = warc.http_response(record, 100)
+    assert response is not None
+    assert response.body == b"<p>text 0</p>"
+    assert record.headers["warc-payload-digest"] == warc.payload_digest(b"<p>text 0</p>")
+    # the digest of no bytes, as every WARC tool writes it
+    assert warc.payload_digest(b"") == "sha1:3I42H3S6NNFQ2MSVX7XZKYAYSCX5QBYJ"
+
+
+def test_the_same_page_is_the_same_bytes() -> None:
+    assert page(0) == page(0)
+    assert page(0) != page(0, "other")
+
+
+def test_a_truncated_gzip_keeps_what_is_whole_and_tells_where_it_breaks(tmp_path: Path) -> None:
+    first, second = page(0), page(1)
+    for length in (*range(1, len(second), 7), *range(len(second) - 20, len(second))):
+        found = shown(write(tmp_path / "a.warc.gz", first, second[:length]))
+        assert found[0] == "0 http://a.test/0"
+        assert found[-1] == f"{len(first)} ! truncated"
+        assert len(found) == 2 or (length >= len(second) - 8 - 4 and found[1] == f"{len(first)} http://a.test/1")
+    assert shown(write(tmp_path / "a.warc.gz", first, second[:-1]))[1] == f"{len(first)} http://a.test/1"
+
+
+def test_a_corrupt_member_is_passed_over_and_told(tmp_path: Path) -> None:
+    pieces = [page(0), page(1), page(2)]
+    for place in (0, 12, len(pieces[1]) // 2, len(pieces[1]) - 6):
+        broken = bytearray(pieces[1])
+        broken[place] ^= 0x55
+        found = shown(write(tmp_path / "a.warc.gz", pieces[0], bytes(broken), pieces[2]))
+        assert found[0] == "0 http://a.test/0", place
+        assert found[1].startswith(f"{len(pieces[0])} ! corrupt"), place
+        assert found[2:] == [f"{len(pieces[0] + pieces[1])} http://a.test/2"], place
+
+
+def test_a_length_that_lies_costs_one_record(tmp_path: Path) -> None:
+    plain = [gzip.decompress(page(number)) for number in range(3)]
+    length = int(plain[1].split(b"Content-Length: ")[1].split(b"\r\n")[0])
+    longer = plain[1].replace(b"Content-Length: %d" % length, b"Content-Length: %d" % (length + 300))
+    assert shown(write(tmp_path / "a.warc", plain[0], longer, plain[2])) == [
+        "0 http://a.test/0", f"{len(plain[0])} ! bad_length", f"{len(plain[0] + longer)} http://a.test/2"
+    ]  # fmt: skip
+    endless = plain[1].replace(b"Content-Length: %d" % length, b"Content-Length: 99999")
+    assert shown(write(tmp_path / "a.warc", plain[0], endless, plain[2])) == [
+        "0 http://a.test/0", f"{len(plain[0])} ! truncated", f"{len(plain[0] + endless)} http://a.test/2"
+    ]  # fmt: skip
+    absent = plain[1].replace(b"Content-Length: %d" % length, b"Length: unknown")
+    assert shown(write(tmp_path / "a.warc", plain[0], absent, plain[2])) == [
+        "0 http://a.test/0", f"{len(plain[0])} ! bad_header", f"{len(plain[0] + absent)} http://a.test/2"
+    ]  # fmt: skip
+
+
+def test_rubbish_between_records_is_told_and_passed_over(tmp_path: Path) -> None:
+    plain = [gzip.decompress(page(number)) for number in range(2)]
+    assert shown(write(tmp_path / "a.warc", plain[0], b"rubbish\nmore\n", plain[1])) == [
+        "0 http://a.test/0", f"{len(plain[0])} ! not_a_record", f"{len(plain[0]) + 13} http://a.test/1"
+    ]  # fmt: skip
+    assert shown(write(tmp_path / "b.warc", b"no archive")) == ["0 ! not_a_record"]
+    assert shown(write(tmp_path / "c.warc", b"")) == []
+
+
+def test_a_file_compressed_as_a_whole_is_read_with_places_inside(tmp_path: Path) -> None:
+    plain = [gzip.decompress(page(number)) for number in range(3)]
+    found = shown(write(tmp_path / "a.warc.gz", gzip.compress(b"".join(plain))))
+    assert found == [
+        "0 http://a.test/0", f"0+{len(plain[0])} http://a.test/1", f"0+{len(plain[0] + plain[1])} http://a.test/2"
+    ]  # fmt: skip
+
+
+def test_ranges_between_cuts_hold_every_record_once(tmp_path: Path) -> None:
+    broken = bytearray(page(5))
+    broken[40] ^= 0x55
+    pieces = [page(number, "x" * number * 40) for number in range(12)]
+    pieces[5] = bytes(broken)
+    for compressed in (True, False):
+        if not compressed:
+            pieces = [gzip.decompress(piece) for number, piece in enumerate(pieces) if number != 5]
+        path = write(tmp_path / "a.warc", *pieces)
+        whole = shown(path)
+        cuts = warc.cut(path, 900)
+        assert len(cuts) > 3
+        parts = [
+            shown(path, start=start, stop=stop) for start, stop in zip(cuts, [*cuts[1:], 10**9], strict=True)
+        ]  # fmt: skip
+        assert [item for part in parts for item in part] == whole
+
+
+def test_the_content_of_large_records_is_passed_over(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.warc.gz", page(0, "x" * 1000), page(1))
+    found = [item for item in read_records(path, max_bytes=500) if isinstance(item, Record)]
+    assert [(item.url, item.raw is None) for item in found] == [("http://a.test/0", True), ("http://a.test/1", False)]
+    assert found[0].length > 1000
+
+
+def response(headers: bytes, body: bytes) -> Record:
+    content = b"HTTP/1.1 200 OK\r\n" + headers + b"\r\n" + body
+    head = b"WARC/1.0\r\nWARC-Type: response\r\nContent-Type: application/http; msgtype=response\r\n"
+    raw = head + b"Content-Length: %d\r\n\r\n" % len(content) + content
+    return Record(warc.Offset(0), "response", {}, len(content), raw)
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        (b"", b"hello"),
+        (b"Content-Encoding: gzip\r\n", gzip.compress(b"hello")),
+        (b"Transfer-Encoding: chunked\r\n", b"2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n"),
+        (b"Transfer-Encoding: chunked\r\n", b"hello"),
+    ],
+)
+def test_bodies_are_decoded_and_those_stored_decoded_are_taken_as_they_are(headers: bytes, body: bytes) -> None:
+    found = warc.http_response(response(headers, body), 100)
+    assert found is not None
+    assert found.body == b"hello"
+
+
+def test_a_body_is_cut_where_asked_and_an_answer_that_is_none_is_none() -> None:
+    found = warc.http_response(response(b"Content-Encoding: gzip\r\n", gzip.compress(bytes(10**6))), 100)
+    assert found is not None
+    assert len(found.body) == 100
+    assert warc.http_response(response(b"Content-Encoding: gzip\r\n", b"not gzip"), 100) is None
+
+
+def test_real_archives_are_read_to_the_last_record(shared_data: Path) -> None:
+    folder = shared_data / "corpus" / "web" / "warc-real"
+    # number of records as the tools that made the files count them, and what is wrong with the broken ones
+    expected = {
+        "commoncrawl_whirlwind.warc.gz": (4, []),
+        "commoncrawl_whirlwind.warc.wet": (2, []),
+        "commoncrawl_whirlwind.warc.wet.gz": (2, []),
+        "pywb_iana.warc.gz": (343, []),
+        "warcio_example.warc": (6, []),
+        "warcio_example.warc.gz": (6, []),
+        "warcio_example-bad.warc.gz.bad": (6, []),
+        "warcio_example-resource.warc.gz": (3, []),
+        "warcio_example-trunc.warc": (4, ["2560 not_a_record"]),
+        "warcio_example.arc": (0, ["0 not_a_record"]),
+    }
+    for name, (count, damages) in expected.items():
+        items = list(read_records(folder / name))
+        assert sum(isinstance(item, Record) for item in items) == count, name
+        assert [f"{item.offset} {item.reason}" for item in items if isinstance(item, Damage)] == damages, name
+
+
+def test_a_truncated_real_archive_keeps_every_record_before_the_break(shared_data: Path, tmp_path: Path) -> None:
+    data = (shared_data / "corpus" / "web" / "warc-real" / "pywb_iana.warc.gz").read_bytes()
+    whole = shown(write(tmp_path / "whole.warc.gz", data))
+    found = shown(write(tmp_path / "cut.warc.gz", data[: len(data) // 2]))
+    assert found[:-1] == whole[: len(found) - 1]
+    assert found[-1].endswith("! truncated")
+    assert len(found) > 30

@@ -1,0 +1,266 @@
+"""`waman extract`: archives, rows, texts and sources of code become documents."""
+
+import logging
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from waman import artifact
+from waman.artifact import Artifact, Draft
+from waman.crawl import pieces
+from waman.crawl.language import identify
+from waman.crawl.pieces import Format, Item, Piece
+from waman.crawl.recipe import ExtractRecipe, Github, Python, Rows, Text, Web
+from waman.crawl.sources import python
+from waman.crawl.sources.code import read_code
+from waman.crawl.sources.github import plan_repositories
+from waman.crawl.sources.rows import read_jsonl, read_parquet
+from waman.crawl.sources.text import read_text
+from waman.crawl.sources.web import read_web
+from waman.dataflow import Counts, Executor, Job
+from waman.document import Document, Drop, write_documents, write_drops
+from waman.errors import DamagedError, InputError
+from waman.log import get_logger
+
+VERSION = 1
+DAMAGE = frozenset(
+    {
+        "truncated", "corrupt", "not_a_record", "bad_header", "bad_length", "bad_http",
+        "not_json", "not_an_object", "no_text_field", "invalid_utf8", "lone_surrogate",
+    }
+)  # fmt: skip
+"""Reasons that count towards `max_damaged_share`: the record cannot be read. Others are a judgement on its content."""
+_PLACES_SHOWN = 5
+_KINDS = ("crawl", "file", "files", "weights", python.STANDARD_LIBRARY, python.DISTRIBUTIONS)
+
+
+def extract(
+    recipe: ExtractRecipe,
+    *,
+    archives: Sequence[Artifact],
+    out: Path,
+    replace: bool = False,
+    executor: Executor | None = None,
+) -> Artifact:
+    """Reads every record of the archives into documents: `data/NNNNN.parquet`; what it drops is in `dropped/`.
+
+    An archive is a crawl, a WARC, WET, JSONL, Parquet or text file, a folder of those or of repositories, or what
+    `sources.python` opens. Raises InputError where one cannot be read or holds no readable record, DamagedError where
+    more records are damaged than the recipe allows.
+    """
+    _check(archives)
+    inputs = {"archives": archives}
+    draft = artifact.begin(out, kind="documents", version=VERSION, recipe=recipe, inputs=inputs, replace=replace)
+    if draft.finished is not None:
+        return draft.finished
+    with draft:
+        planned = _plan(draft, recipe, archives, executor)
+        units = pieces.pack(planned, recipe.unit_bytes)
+        jobs = [Job(f"{number:05}", _Unit(recipe, number, unit)) for number, unit in enumerate(units)]
+        found = draft.run_units(_extract_unit, jobs, executor=executor, stage="extract")
+        counts = _sum(found)
+        _check_readable(archives, found)
+        _check_damage(recipe, counts, found)
+        return draft.finish(counts=counts)
+
+
+@dataclass(frozen=True)
+class _Unit:
+    recipe: ExtractRecipe
+    number: int
+    pieces: list[Piece]
+
+
+# Planning
+
+
+def _check(archives: Sequence[Artifact]) -> None:
+    if not archives:
+        raise InputError("no archives given: expected at least one crawl, file or folder")
+    for index, archive in enumerate(archives):
+        if archive.kind not in _KINDS:
+            raise InputError(f"{archive.path} is of kind '{archive.kind}', expected one of {', '.join(_KINDS)}")
+        if any(archive.identity == other.identity for other in archives[:index]):
+            raise InputError(f"{archive.path} is given twice, or a copy of it is: give each archive once")
+
+
+def _plan(
+    draft: Draft, recipe: ExtractRecipe, archives: Sequence[Artifact], executor: Executor | None
+) -> Iterator[Piece]:
+    """The pieces of all inputs in order, large files cut."""
+    planned = (piece for number, archive in enumerate(archives) for piece in _plan_archive(recipe, archive, number))
+    whole = list(pieces.unlike_names(planned))
+    large = [piece for piece in whole if piece.size > recipe.unit_bytes and piece.format not in ("text", "code")]
+    jobs = [Job(f"{number:05}", (piece, recipe.unit_bytes)) for number, piece in enumerate(large)]
+    cuts = draft.run_units(_cut_unit, jobs, executor=executor, stage="cut", scratch=True) if jobs else []
+    of_path = {
+        piece.path: [(start, first) for start, first in cut["cuts"]] for piece, cut in zip(large, cuts, strict=True)
+    }
+    for piece in whole:
+        yield from pieces.cut(piece, of_path[piece.path]) if piece.path in of_path else [piece]
+
+
+def _plan_archive(recipe: ExtractRecipe, archive: Artifact, number: int) -> Iterator[Piece]:
+    for piece in _unnumbered(recipe, archive):
+        yield replace(piece, input=number)
+
+
+def _unnumbered(recipe: ExtractRecipe, archive: Artifact) -> Iterator[Piece]:
+    source = recipe.source
+    if archive.kind in (python.STANDARD_LIBRARY, python.DISTRIBUTIONS):
+        if not isinstance(source, Python | None):
+            raise InputError(f"{archive.path} holds Python sources, expected --set source.kind=python")
+        plan = python.plan_standard_library if archive.kind == python.STANDARD_LIBRARY else python.plan_distributions
+        return plan(archive.path, source or Python())
+    if isinstance(source, Github):
+        if archive.kind not in ("files", "weights"):
+            raise InputError(f"{archive.path} is no folder, expected a repository or a folder of repositories")
+        return plan_repositories(archive.path, source)
+    if isinstance(source, Python):
+        raise InputError(f"{archive.path} is of kind '{archive.kind}', expected what sources.python opens")
+    return (
+        Piece(path, name, pieces.recognise(path, source), _size(path), fetched=archive.kind == "crawl")
+        for path, name in pieces.files_of(archive)
+    )
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file; of compressed text, whose units are counted as read, four times those stored."""
+    packed = path.suffix.lower() in (".gz", ".zst") and not pieces.is_warc_name(path)
+    return path.stat().st_size * (4 if packed else 1)
+
+
+def _cut_unit(payload: tuple[Piece, int], folder: Path) -> Counts:
+    piece, unit_bytes = payload
+    return {"cuts": pieces.cuts_of(piece.path, piece.format, unit_bytes)}
+
+
+# Reading
+
+
+def _extract_unit(unit: _Unit, folder: Path) -> Counts:
+    logging.getLogger("trafilatura").setLevel(logging.CRITICAL)  # what it says of a page, the drops say too
+    tally = _Tally()
+    drops: list[Drop] = []
+
+    def documents() -> Iterator[Document]:
+        for piece in unit.pieces:
+            for item in _read(unit.recipe, piece):
+                tally.add(piece, item)
+                if isinstance(item, Drop):
+                    drops.append(item)
+                elif item is not None:
+                    yield _with_language(item, piece.format)
+
+    write_documents(folder / "data" / f"{unit.number:05}.parquet", map(tally.add_document, documents()))
+    write_drops(folder / "dropped" / f"{unit.number:05}.parquet", drops)
+    return tally.counts()
+
+
+def _read(recipe: ExtractRecipe, piece: Piece) -> Iterator[Item]:
+    group, max_bytes = recipe.group, recipe.max_record_bytes
+    if piece.format in ("code", "left_out"):
+        rules = recipe.source.rules if isinstance(recipe.source, Github | Python) else Python().rules
+        return read_code(piece, rules, name=recipe.name or "github", max_bytes=max_bytes)
+    match pieces.source_of(piece, recipe.source):
+        case Web() as web:
+            return read_web(piece, web, name=recipe.name or "web", group=group, max_bytes=max_bytes)
+        case Rows() as rows:
+            read = read_jsonl if piece.format == "jsonl" else read_parquet
+            return read(piece, rows, name=recipe.name or "text", group=group, max_bytes=max_bytes)
+        case Text():
+            return read_text(piece, name=recipe.name or "text", max_bytes=max_bytes)
+        case source:
+            raise AssertionError(f"{piece.format} is not read by {source}")
+
+
+def _with_language(document: Document, format: Format) -> Document:
+    if format == "code":  # a programming language is none of those that are told apart
+        return document
+    language, confidence = identify(document.text)
+    return replace(document, language=language, language_confidence=confidence)
+
+
+class _Tally:
+    """Counts of a unit."""
+
+    def __init__(self) -> None:
+        self._records: Counter[int] = Counter()
+        self._damaged: Counter[int] = Counter()
+        self._dropped: Counter[str] = Counter()
+        self._languages: Counter[str] = Counter()
+        self._sources: Counter[str] = Counter()
+        self._places: list[str] = []
+        self._bytes = 0
+
+    def add(self, piece: Piece, item: Item) -> None:
+        self._records[piece.input] += 1
+        if isinstance(item, Drop):
+            self._dropped[item.reason] += 1
+            if item.reason in DAMAGE:
+                self._damaged[piece.input] += 1
+                self._places.append(f"{item.origin}: {item.reason}")
+
+    def add_document(self, document: Document) -> Document:
+        self._bytes += len(document.text.encode())
+        self._languages[document.language or "none"] += 1
+        self._sources[document.source] += 1
+        return document
+
+    def counts(self) -> Counts:
+        return {
+            "records": {str(number): count for number, count in self._records.items()},
+            "damaged": {str(number): count for number, count in self._damaged.items()},
+            "dropped": dict(self._dropped),
+            "languages": dict(self._languages),
+            "sources": dict(self._sources),
+            "bytes": self._bytes,
+            "places": self._places[:_PLACES_SHOWN],
+        }
+
+
+# Reporting
+
+
+def _sum(found: Sequence[Counts]) -> Counts:
+    def total(name: str) -> dict[str, int]:
+        counter: Counter[str] = Counter()
+        for counts in found:
+            counter.update(counts[name])
+        return dict(sorted(counter.items()))
+
+    return {
+        "records": sum(total("records").values()),
+        "documents": sum(total("sources").values()),
+        "bytes": sum(counts["bytes"] for counts in found),
+        "damaged": sum(total("damaged").values()),
+        "dropped": total("dropped"),
+        "languages": total("languages"),
+        "sources": total("sources"),
+    }
+
+
+def _check_readable(archives: Sequence[Artifact], found: Sequence[Counts]) -> None:
+    for number, archive in enumerate(archives):
+        seen = [(c["records"].get(str(number), 0), c["damaged"].get(str(number), 0)) for c in found]
+        if all(records == damaged for records, damaged in seen):
+            places = [place for counts in found for place in counts["places"] if counts["records"].get(str(number))]
+            shown = f": {'; '.join(places[:_PLACES_SHOWN])}" if places else ""
+            raise InputError(f"{archive.path} holds no readable record{shown}")
+
+
+def _check_damage(recipe: ExtractRecipe, counts: dict[str, Any], found: Sequence[Counts]) -> None:
+    """Tells of the damage; raises DamagedError where it is more than the recipe allows."""
+    if not counts["damaged"]:
+        return
+    share = counts["damaged"] / counts["records"]
+    places = [place for unit in found for place in unit["places"]][:_PLACES_SHOWN]
+    told = f"{counts['damaged']} of {counts['records']} records ({share:.1%}) are damaged, such as {'; '.join(places)}"
+    get_logger().warning(told)
+    if share > recipe.max_damaged_share:
+        raise DamagedError(
+            f"{told}\nExpected at most {recipe.max_damaged_share:.1%}: mend the input, or allow more with "
+            "--set max_damaged_share=SHARE --replace"
+        )

@@ -1,0 +1,179 @@
+"""What `extract` reads: the files of its inputs, recognised and cut into units by their contents alone."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from waman.artifact import Artifact
+from waman.crawl import lines, warc
+from waman.crawl.recipe import Rows, Source, Text, Web
+from waman.document import Document, Drop
+from waman.errors import InputError
+
+Format = Literal["warc", "jsonl", "parquet", "text", "code", "left_out"]
+Item = Document | Drop | None
+"""What a record becomes; None for a sound one that holds no document (a request, say)."""
+
+_COMPRESSIONS = (".gz", ".zst")
+_SUFFIXES: dict[str, Format] = {
+    ".warc": "warc", ".wet": "warc",
+    ".jsonl": "jsonl", ".ndjson": "jsonl",
+    ".parquet": "parquet",
+    ".txt": "text", ".text": "text", ".md": "text", ".rst": "text",
+}  # fmt: skip
+_SOURCE_OF_FORMAT: dict[Format, Source] = {"warc": Web(), "jsonl": Rows(), "parquet": Rows(), "text": Text()}
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A file, or a stretch of one, with what is known of it before it is read."""
+
+    path: Path
+    name: str
+    """What its documents' origins call it: the place inside the input."""
+    format: Format
+    size: int
+    """Bytes, as `ExtractRecipe.unit_bytes` counts them."""
+    input: int = 0
+    """Number of the input that it belongs to."""
+    start: int = 0
+    """Where it begins: a stored byte of WARC, a byte of text of JSONL, a row group of Parquet."""
+    stop: int | None = None
+    """Where it ends; None: at the end of the file."""
+    first: int = 0
+    """Number of the first line or row in it, from 0."""
+    fetched: bool = False
+    """It is of a crawl of ours, where a URL names one page and dates are those of the crawl."""
+    group: str | None = None
+    """Group of its documents, where the input tells."""
+    licence: str | None = None
+    """Licence of its documents, where the input tells."""
+    title: str | None = None
+    """Title of its document, where the input tells."""
+    reason: str = ""
+    """Why it was left out, where it was."""
+
+
+def files_of(archive: Artifact) -> list[tuple[Path, str]]:
+    """The files of an input, each with its place inside it, in order. Raises InputError where there are none."""
+    if archive.kind == "file":
+        return [(archive.path, archive.path.name)]
+    folder = archive.path / "warc" if archive.kind == "crawl" else archive.path
+    found = [
+        (Path(place) / name, (Path(place) / name).relative_to(archive.path).as_posix())
+        for place, folders, names in os.walk(folder, onerror=_raise)
+        for name in names
+    ]
+    shown = sorted((pair for pair in found if not _hidden(pair[1])), key=lambda pair: pair[1])
+    if not shown:
+        raise InputError(f"{archive.path} holds no files, expected WARC, JSONL, Parquet or text")
+    return shown
+
+
+def recognise(path: Path, source: Source | None) -> Format:
+    """What a file holds, by its name or its beginning. Raises InputError where that is unknown or not wanted."""
+    if not os.access(path, os.R_OK):
+        raise InputError(f"{path} cannot be read: permission denied")
+    if isinstance(source, Text):
+        return "text"
+    plain = path.with_suffix("") if path.suffix.lower() in _COMPRESSIONS else path
+    found = _SUFFIXES.get(plain.suffix.lower())
+    if found is None and warc.looks_like_warc(path):
+        found = "warc"
+    if found is None:
+        raise InputError(
+            f"{path} is not recognised: expected {', '.join(_SUFFIXES)} (also .gz and .zst of all but .parquet); "
+            "rename it, or say what it holds with --set source.kind=text"
+        )
+    if source is not None and type(_SOURCE_OF_FORMAT[found]) is not type(source):
+        raise InputError(f"{path} holds {found}, which the recipe's source '{type(source).__name__.lower()}' is not")
+    return found
+
+
+def is_warc_name(path: Path) -> bool:
+    """Whether a file's name is that of a WARC or WET file, compressed or not."""
+    plain = path.with_suffix("") if path.suffix.lower() in _COMPRESSIONS else path
+    return _SUFFIXES.get(plain.suffix.lower()) == "warc"
+
+
+def source_of(piece: Piece, source: Source | None) -> Source:
+    """How a piece is read: as the recipe says, or as its format is usually read."""
+    return source if source is not None else _SOURCE_OF_FORMAT[piece.format]
+
+
+def cuts_of(path: Path, format: Format, unit_bytes: int) -> list[tuple[int, int]]:
+    """Where the units of a large file begin, and the number of the line or row there: (0, 0) first."""
+    match format:
+        case "warc":
+            return [(start, 0) for start in warc.cut(path, unit_bytes)]
+        case "jsonl":
+            return lines.cut(path, unit_bytes)
+        case "parquet":
+            return list(_cut_parquet(path, unit_bytes))
+        case _:
+            return [(0, 0)]
+
+
+def cut(piece: Piece, cuts: Sequence[tuple[int, int]]) -> list[Piece]:
+    """A piece parted at its cuts."""
+    ends = [*(start for start, _ in cuts[1:]), None]
+    size = piece.size // len(cuts)
+    return [
+        replace(piece, start=start, stop=stop, first=first, size=size)
+        for (start, first), stop in zip(cuts, ends, strict=True)
+    ]
+
+
+def pack(pieces: Iterable[Piece], unit_bytes: int) -> list[list[Piece]]:
+    """Neighbours put together into units of about `unit_bytes`."""
+    units: list[list[Piece]] = []
+    size = 0
+    for piece in pieces:
+        if not units or size + piece.size > unit_bytes:
+            units.append([])
+            size = 0
+        units[-1].append(piece)
+        size += piece.size
+    return units
+
+
+def unlike_names(pieces: Iterable[Piece]) -> Iterator[Piece]:
+    """The pieces, those that bear the name of an earlier one with a number behind it."""
+    seen: dict[str, int] = {}
+    for piece in pieces:
+        seen[piece.name] = seen.get(piece.name, 0) + 1
+        count = seen[piece.name]
+        yield piece if count == 1 else replace(piece, name=f"{piece.name}~{count}")
+
+
+def open_parquet(path: Path) -> pq.ParquetFile:
+    """Opens a Parquet file. Raises InputError where it is none."""
+    try:
+        return pq.ParquetFile(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError(f"{path} cannot be read as Parquet: {error}") from error
+
+
+def _cut_parquet(path: Path, unit_bytes: int) -> Iterator[tuple[int, int]]:
+    with open_parquet(path) as file:
+        size, row = unit_bytes, 0
+        for group in range(file.metadata.num_row_groups):
+            described = file.metadata.row_group(group)
+            if size >= unit_bytes:
+                yield group, row
+                size = 0
+            size += described.total_byte_size
+            row += described.num_rows
+
+
+def _hidden(name: str) -> bool:
+    return any(part.startswith(".") for part in name.split("/"))
+
+
+def _raise(error: OSError) -> None:
+    raise InputError(f"{error.filename} cannot be read: {error.strerror}")

@@ -1,0 +1,111 @@
+"""Web pages: records of WARC and WET files become documents."""
+
+from collections.abc import Iterator
+from email.utils import parsedate_to_datetime
+
+from waman.crawl import warc
+from waman.crawl.groups import group_of
+from waman.crawl.html import charset_of, collapse_line_ends, decode, extract_page
+from waman.crawl.pieces import Item, Piece
+from waman.crawl.recipe import Group, Web
+from waman.crawl.warc import Damage, Record
+from waman.document import EXCERPT_CHARACTERS, Document, Drop, document_id
+
+_HTML = ("text/html", "application/xhtml+xml")
+_TEXT = ("text/plain",)
+_STAGE = "extract"
+
+
+def read_web(piece: Piece, web: Web, *, name: str, group: Group | None, max_bytes: int) -> Iterator[Item]:
+    """The documents of a WARC or WET file, and the records that were dropped."""
+    for item in warc.read_records(piece.path, start=piece.start, stop=piece.stop, max_bytes=max_bytes):
+        yield _Reader(piece, web, name, group, item).read()
+
+
+class _Reader:
+    """One record on its way to a document."""
+
+    def __init__(self, piece: Piece, web: Web, name: str, group: Group | None, item: Record | Damage) -> None:
+        self._piece, self._web, self._name, self._group, self._item = piece, web, name, group, item
+        self._url = item.url if isinstance(item, Record) else None
+        place = self._url if piece.fetched and self._url else item.offset
+        self._origin = f"{piece.name}:{place}"
+
+    def read(self) -> Item:
+        item = self._item
+        if isinstance(item, Damage):
+            return self._drop(item.reason, value=float(item.offset.stored))
+        if item.type not in ("response", "resource", "conversion"):
+            return None
+        if item.raw is None:
+            return self._drop("too_large", value=float(item.length))
+        if item.type == "response":
+            return self._read_response(item)
+        kind = item.headers.get("content-type", "")
+        return self._read_body(item.content, kind.partition(";")[0].strip().lower(), charset_of(kind), date=self._date)
+
+    @property
+    def _date(self) -> str | None:
+        """When the page was archived; a crawl of ours leaves it out, so that the same pages give the same documents."""
+        assert isinstance(self._item, Record)
+        return None if self._piece.fetched else self._item.headers.get("warc-date")
+
+    def _read_response(self, record: Record) -> Item:
+        response = warc.http_response(record, self._web.max_page_bytes + 1)
+        if response is None:
+            return self._drop("bad_http", value=float(record.offset.stored))
+        if response.status != 200:
+            return self._drop("status", value=float(response.status))
+        date = _iso_date(response.headers.get("last-modified", "")) or self._date
+        return self._read_body(response.body, response.content_type, response.charset, date=date)
+
+    def _read_body(self, body: bytes, kind: str, charset: str | None, *, date: str | None) -> Item:
+        if len(body) > self._web.max_page_bytes:
+            return self._drop("too_large", value=float(len(body)))
+        if kind not in (*_HTML, *_TEXT, ""):
+            return self._drop("content_type", text=kind)
+        text = decode(body, charset)
+        if kind in _TEXT or (not kind and "<" not in text[:1000]):
+            found = collapse_line_ends(text)
+            return self._document(found, date=date) if found.strip() else self._drop("no_text")
+        try:
+            page = extract_page(text, include_tables=self._web.include_tables)
+        except Exception as error:  # noqa: BLE001  no page may end the run, whatever it does to the extractor
+            return self._drop("extraction_failed", text=f"{type(error).__name__}: {error}")
+        if page is None:
+            return self._drop("no_text", text=text)
+        return self._document(page.text, title=page.title, licence=page.licence, date=date)
+
+    def _document(
+        self, text: str, *, title: str | None = None, licence: str | None = None, date: str | None = None
+    ) -> Document:
+        return Document(
+            id=document_id(self._name, self._origin),
+            text=text.replace("\0", ""),
+            source=self._name,
+            group=group_of(self._group, self._url, file=self._piece.name, record=self._origin),
+            url=self._url,
+            title=title,
+            licence=licence,
+            date=date,
+            origin=self._origin,
+        )
+
+    def _drop(self, reason: str, *, value: float | None = None, text: str = "") -> Drop:
+        return Drop(
+            id=document_id(self._name, self._origin),
+            source=self._name,
+            origin=self._origin,
+            stage=_STAGE,
+            reason=reason,
+            value=value,
+            url=self._url,
+            text=text[:EXCERPT_CHARACTERS],
+        )
+
+
+def _iso_date(date: str) -> str | None:
+    try:
+        return parsedate_to_datetime(date).strftime("%Y-%m-%dT%H:%M:%SZ") if date else None
+    except ValueError:
+        return None
