@@ -26,6 +26,7 @@ from waman.crawl.recipe import (
     ByRecord,
     ExtractRecipe,
     FetchRecipe,
+    Group,
     Rows,
     Text,
     Web,
@@ -185,7 +186,7 @@ def test_a_damaged_archive_keeps_its_pages_and_names_the_offset(tmp_path: Path) 
 def test_groups_come_from_host_segment_field_file_or_record(tmp_path: Path) -> None:
     rows = [{"text": SENTENCE, "url": "http://h.test:81/one/two.html", "author": "me"}, {"text": SENTENCE}]
     (tmp_path / "a.jsonl").write_bytes(jsonl(*rows))
-    expected = {
+    expected: dict[Group, list[str]] = {
         ByHost(): ["h.test:81", "a.jsonl:2"], ByPathSegment(1): ["two", "a.jsonl:2"], ByFile(): ["a.jsonl", "a.jsonl"],
         ByField("author"): ["me", "a.jsonl:2"], ByRecord(): ["a.jsonl:1", "a.jsonl:2"],
     }  # fmt: skip

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from waman.crawl import warc
+from waman.crawl.streams import Offset
 from waman.crawl.warc import Damage, Record, read_records
 
 
@@ -128,7 +129,7 @@ def response(headers: bytes, body: bytes) -> Record:
     content = b"HTTP/1.1 200 OK\r\n" + headers + b"\r\n" + body
     head = b"WARC/1.0\r\nWARC-Type: response\r\nContent-Type: application/http; msgtype=response\r\n"
     raw = head + b"Content-Length: %d\r\n\r\n" % len(content) + content
-    return Record(warc.Offset(0), "response", {}, len(content), raw)
+    return Record(Offset(0), "response", {}, len(content), raw)
 
 
 @pytest.mark.parametrize(
