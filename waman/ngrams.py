@@ -16,9 +16,12 @@ from numpy.typing import NDArray
 Hashes = NDArray[np.uint64]
 Positions = NDArray[np.int64]
 
-UNSEGMENTED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-"""Scripts written without spaces between words (Thai, Lao, Burmese, Khmer, kana, Han), as a regular expression's set:
-each of their characters counts as a word."""
+IDEOGRAPHIC = "\u3040-\u30ff\u3400-\u9fff\ua000-\ua4cf\uf900-\ufaff\U00020000-\U0003ffff"
+"""Kana, Han and Yi, as a regular expression's set: no spaces, about two characters a word."""
+UNSPACED_ALPHABETS = "\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff"
+"""Thai, Lao, Tibetan, Burmese and Khmer: no spaces between words, about four characters a word."""
+UNSEGMENTED = IDEOGRAPHIC + UNSPACED_ALPHABETS
+"""Scripts of which each character stands as a word, since telling words apart would take a dictionary."""
 
 _NORMALISED_WORD = re.compile(rf"[{UNSEGMENTED}]|[^\W_{UNSEGMENTED}]+")
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # odd, from the golden ratio (Knuth, TAOCP 6.4)

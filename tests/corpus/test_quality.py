@@ -1,5 +1,6 @@
 """Each rule of Rae et al. 2021, section A.1.1: a kept and a dropped text per reason, and a slow reference for all."""
 
+import re
 from collections.abc import Sequence
 
 import pytest
@@ -30,7 +31,7 @@ def slow_quality(text: str) -> str | None:
         return "words"
     if not 3 <= sum(len(word) for word in words) / len(words) <= 10:
         return "length"
-    if text.count("#") / len(words) > 0.1 or (text.count("...") + text.count("…")) / len(words) > 0.1:
+    if len(re.findall("#+", text)) / len(words) > 0.1 or len(re.findall(r"\.{3,}|…+", text)) / len(words) > 0.1:
         return "symbols"
     if sum(line[0] in "•‣◦●▪-*·" for line in lines) / len(lines) > 0.9:
         return "bullets"
@@ -112,6 +113,7 @@ def test_mean_word_length_knows_the_script() -> None:
 def test_hash_signs_and_ellipses() -> None:
     assert SymbolsPerWord(0.1).judge(Text("#one " + "two " * 9)) is None
     assert SymbolsPerWord(0.1).judge(Text("#one #two " + "three " * 8)) == Reason("hash_signs", 0.2)
+    assert SymbolsPerWord(0.1).judge(Text("### one " + "two " * 9)) is None  # one heading
     assert SymbolsPerWord(0.1).judge(Text("one... two… " + "three " * 8)) == Reason("ellipses", 0.2)
 
 
@@ -174,7 +176,8 @@ def test_the_script_is_that_of_most_letters() -> None:
         ("Слова через пробел", "spaced"),
         ("한국어 문장과 English 몇 마디", "hangul"),
         ("파이썬 one", "hangul"),
-        ("ไม่มีช่องว่างระหว่างคำ", "unsegmented"),
+        ("ไม่มีช่องว่างระหว่างคำ", "unspaced"),
+        ("東京は日本の首都 (Tokyo)", "ideographic"),
         ("An English text that quotes 日本", "spaced"),
         ("", "spaced"),
     ]

@@ -10,12 +10,21 @@ from numpy.typing import NDArray
 from waman import ngrams
 from waman.ngrams import Hashes, Repeats
 
-Script = Literal["spaced", "hangul", "unsegmented"]
+Script = Literal["spaced", "hangul", "ideographic", "unspaced"]
+"""How words are written: with spaces; in Hangul, with spaces, a syllable being one character; in Han, kana or Yi; in
+Thai, Lao, Tibetan, Burmese or Khmer."""
 
+_SCRIPTS: dict[Script, re.Pattern[str]] = {
+    "hangul": re.compile("[\u1100-\u11ff\u3130-\u318f\uac00-\ud7a3]"),
+    "ideographic": re.compile(f"[{ngrams.IDEOGRAPHIC}]"),
+    "unspaced": re.compile(f"[{ngrams.UNSPACED_ALPHABETS}]"),
+}
+_SHARE_OF_A_SCRIPT = 0.3  # a page of mixed scripts still has many Latin letters and signs
+_CHARACTERS_PER_WORD = {"ideographic": 2, "unspaced": 4}
+"""By which each character stands as a word: about a word's length, from translations of one text (docs/corpus.md)."""
 _PARAGRAPH_BREAK = re.compile(r"\n[ \t\r]*\n")
-_UNSEGMENTED = re.compile(f"[{ngrams.UNSEGMENTED}]")
 _UNSEGMENTED_WORD = re.compile(rf"[{ngrams.UNSEGMENTED}]|[^\s{ngrams.UNSEGMENTED}]+")
-_HANGUL = re.compile("[\u1100-\u11ff\u3130-\u318f\uac00-\ud7a3]")
+_MANY_BREAKS = re.compile(r"\n{3,}")
 
 
 class Text:
@@ -29,21 +38,29 @@ class Text:
 
     @cached_property
     def script(self) -> Script:
-        """How most letters are written: with spaces between words, in Hangul, or without spaces (Han, kana, Thai, ...).
-
-        Hangul is apart because a syllable is one character: its words are short.
-        """
+        """The script of a good part of its characters; "spaced" where that is none of those we know to be otherwise."""
         if self.text.isascii():
             return "spaced"
-        letters = max(1, len(self.text) - self.text.count(" ") - self.text.count("\n"))
-        if len(_HANGUL.findall(self.text)) > 0.3 * letters:
-            return "hangul"
-        return "unsegmented" if len(_UNSEGMENTED.findall(self.text)) > 0.3 * letters else "spaced"
+        least = _SHARE_OF_A_SCRIPT * (len(self.text) - self.text.count(" ") - self.text.count("\n"))
+        for script, pattern in _SCRIPTS.items():
+            if len(pattern.findall(self.text)) > least:
+                return script
+        return "spaced"
 
     @cached_property
     def words(self) -> list[str]:
         """Runs of characters between spaces; in a script without spaces, each of its characters."""
-        return _UNSEGMENTED_WORD.findall(self.text) if self.script == "unsegmented" else self.text.split()
+        return self._split(self.text)
+
+    @property
+    def characters_per_word(self) -> int:
+        """How many of `words` make one word: 1 where there are spaces."""
+        return _CHARACTERS_PER_WORD.get(self.script, 1)
+
+    @property
+    def num_words(self) -> int:
+        """Words, or about as many where a script does not tell."""
+        return len(self.words) // self.characters_per_word
 
     @cached_property
     def word_lengths(self) -> NDArray[np.int64]:
@@ -61,7 +78,7 @@ class Text:
         return [part for part in map(str.strip, _PARAGRAPH_BREAK.split(self.text)) if part]
 
     def repeats(self, size: int) -> Repeats:
-        """Where the n-grams of `size` words that occur more than once begin."""
+        """Where the n-grams of `size` of the `words` that occur more than once begin."""
         if size not in self._repeats:
             shorter = max((known for known in self._repeats if known < size), default=None)
             among = None if shorter is None else np.sort(self._repeats[shorter].positions)
@@ -73,6 +90,7 @@ class Text:
 
         The paper leaves open what to do where nothing repeats: in a short text one occurrence is a large share.
         """
+        size *= self.characters_per_word
         repeats = self.repeats(size)
         if not len(repeats.positions):
             return 0.0
@@ -88,12 +106,31 @@ class Text:
 
     def duplicate_ngram_share(self, size: int) -> float:
         """The share of characters in n-grams that occurred before, each character counted once."""
+        size *= self.characters_per_word
         repeats = self.repeats(size)
         if not len(repeats.positions):
             return 0.0
         lengths = self.word_lengths
         covered = ngrams.cover(repeats.positions[~repeats.first], size, len(lengths))
         return float(lengths[covered].sum() / lengths.sum())
+
+    def without_repeats(self, size: int) -> str:
+        """The text without the lines that lie wholly in passages of `size` words that stood before."""
+        size *= self.characters_per_word
+        repeats = self.repeats(size)
+        if not len(repeats.positions):
+            return self.text
+        covered = ngrams.cover(repeats.positions[~repeats.first], size, len(self.words))
+        kept, start = [], 0
+        for line in self.text.split("\n"):
+            stop = start + len(self._split(line))
+            if start == stop or not covered[start:stop].all():
+                kept.append(line)
+            start = stop
+        return _MANY_BREAKS.sub("\n\n", "\n".join(kept)).strip("\n")
+
+    def _split(self, text: str) -> list[str]:
+        return _UNSEGMENTED_WORD.findall(text) if self.characters_per_word > 1 else text.split()
 
     @cached_property
     def _word_numbers(self) -> Hashes:

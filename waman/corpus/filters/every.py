@@ -11,13 +11,20 @@ from waman.corpus.filters.quality import (
     StopWords,
     SymbolsPerWord,
 )
-from waman.corpus.filters.repetition import DuplicateLines, DuplicateNgrams, DuplicateParagraphs, TopNgram
+from waman.corpus.filters.repetition import (
+    DuplicateLines,
+    DuplicateNgrams,
+    DuplicateParagraphs,
+    RepeatedPassages,
+    TopNgram,
+)
 
 Filter = (
     DuplicateLines
     | DuplicateParagraphs
     | TopNgram
     | DuplicateNgrams
+    | RepeatedPassages
     | NumWords
     | MeanWordLength
     | SymbolsPerWord

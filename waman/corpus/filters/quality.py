@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from waman.corpus.text import Text
 
 _EDGES = re.compile(r"^\W+|\W+$")
+_HASHES = re.compile("#+")
+_ELLIPSIS = re.compile(r"\.{3,}|…+")
 _ELLIPSES = ("...", "…")
 _BULLETS = ("•", "‣", "◦", "●", "▪", "-", "*", "·")
 
@@ -29,7 +31,7 @@ class NumWords:
 
     def judge(self, text: "Text") -> Reason | None:
         """too_few_words, too_many_words or None."""
-        count = len(text.words)
+        count = text.num_words
         if count < self.min_words:
             return Reason("too_few_words", count)
         return Reason("too_many_words", count) if self.max_words is not None and count > self.max_words else None
@@ -60,7 +62,7 @@ class MeanWordLength:
 
     def judge(self, text: "Text") -> Reason | None:
         """short_words, long_words or None."""
-        if text.script == "unsegmented" or not text.words:
+        if text.characters_per_word > 1 or not text.words:
             return None
         bounds = self.hangul if text.script == "hangul" else self.spaced
         mean = float(text.word_lengths.mean())
@@ -71,18 +73,18 @@ class MeanWordLength:
 
 @dataclass(frozen=True)
 class SymbolsPerWord:
-    """Drops documents with many hash signs or ellipses."""
+    """Drops documents with many hash signs or ellipses; several in a row are one, as in a heading of Markdown."""
 
     max_ratio: float = 0.1
     """Most hash signs, and most ellipses, for each word."""
 
     def judge(self, text: "Text") -> Reason | None:
         """hash_signs, ellipses or None."""
-        words = max(1, len(text.words))
-        hashes = text.text.count("#") / words
+        words = max(1, text.num_words)
+        hashes = len(_HASHES.findall(text.text)) / words
         if hashes > self.max_ratio:
             return Reason("hash_signs", hashes)
-        ellipses = sum(map(text.text.count, _ELLIPSES)) / words
+        ellipses = len(_ELLIPSIS.findall(text.text)) / words
         return Reason("ellipses", ellipses) if ellipses > self.max_ratio else None
 
 
@@ -121,8 +123,8 @@ class AlphabeticWords:
 
     def judge(self, text: "Text") -> Reason | None:
         """few_alphabetic_words or None."""
-        count = sum(word.isalpha() or any(map(str.isalpha, word)) for word in text.words)
-        share = count / max(1, len(text.words))
+        words = text.text.split()
+        share = sum(word.isalpha() or any(map(str.isalpha, word)) for word in words) / max(1, len(words))
         return Reason("few_alphabetic_words", share) if share < self.min_share else None
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DuplicateLines:
-    """Drops documents whose lines repeat."""
+    """Drops documents whose lines repeat; lines without a letter or digit (a dash, a brace) are no lines here."""
 
     max_share: float = 0.30
     """Largest share of lines that are duplicates."""
@@ -29,7 +29,7 @@ class DuplicateLines:
 
     def judge(self, text: "Text") -> Reason | None:
         """duplicate_lines, duplicate_line_characters or None."""
-        share, character_share = duplicate_shares(text.lines)
+        share, character_share = duplicate_shares([line for line in text.lines if any(map(str.isalnum, line))])
         if share > self.max_share:
             return Reason("duplicate_lines", share)
         return (
@@ -96,6 +96,24 @@ class DuplicateNgrams:
         return Reason(f"duplicate_{self.size}_gram_characters", share) if share > self.max_character_share else None
 
 
+@dataclass(frozen=True)
+class RepeatedPassages:
+    """Removes the lines of long passages that stood before in the same document, as references say of each class.
+
+    RefinedWeb cuts passages of 50 tokens that stand elsewhere in the corpus (Penedo et al. 2023, section 3.3).
+    """
+
+    min_words: int = 50
+    """Words of a passage."""
+
+    def __post_init__(self) -> None:
+        _check_size(self.min_words)
+
+    def correct(self, text: "Text") -> str:
+        """The text without the lines that lie wholly in such passages."""
+        return text.without_repeats(self.min_words)
+
+
 def duplicate_shares(parts: Sequence[str]) -> tuple[float, float]:
     """The share of parts that occurred before, and the share of characters in them; 0 where there is nothing."""
     seen: set[str] = set()
@@ -110,7 +128,7 @@ def duplicate_shares(parts: Sequence[str]) -> tuple[float, float]:
 
 def _check_size(size: int) -> None:
     if size < 1:
-        raise RecipeError(f"size: found {size}, expected at least 1 word")
+        raise RecipeError(f"found {size} words, expected at least 1")
 
 
 def _check_shares(**shares: float) -> None:
