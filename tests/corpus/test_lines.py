@@ -50,8 +50,8 @@ def test_a_line_that_is_nothing_but_its_end_goes() -> None:
 
 def test_a_document_of_many_flagged_words_is_dropped() -> None:
     # 20 words a line; 2 flagged words of 42 are under 0.05: kept; of 22: dropped
-    assert LineCorrections(0.05).judge(Text(f"{PROSE}\n{PROSE}\n3 likes")) is None
-    assert LineCorrections(0.05).judge(Text(f"{PROSE}\n3 likes")) == Reason("flagged_lines", 2 / 22)
+    assert LineCorrections(0.05).correct(Text(f"{PROSE}\n{PROSE}\n3 likes")) == f"{PROSE}\n{PROSE}"
+    assert LineCorrections(0.05).correct(Text(f"{PROSE}\n3 likes")) == Reason("flagged_lines", 2 / 22)
 
 
 def test_corrections_hold_for_the_filters_after_them_and_are_named() -> None:

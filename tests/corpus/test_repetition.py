@@ -11,6 +11,7 @@ from waman.corpus.filters.repetition import (
     DuplicateLines,
     DuplicateNgrams,
     DuplicateParagraphs,
+    RepeatedPassages,
     TopNgram,
     duplicate_shares,
 )
@@ -74,6 +75,11 @@ def test_duplicate_lines() -> None:
     assert DuplicateLines(0.30, 0.20).judge(Text("\n".join([*lines, "x"]))) == Reason("duplicate_lines", 4 / 11)
 
 
+def test_lines_of_signs_alone_are_no_duplicates() -> None:
+    lines = [f"- \nitem number {i} of the list\n}}" for i in range(10)]
+    assert DuplicateLines(0.30, 0.20).judge(Text("\n".join(lines))) is None
+
+
 def test_duplicate_line_characters() -> None:
     lines = ["a" * 10, "b" * 20, "c" * 30, "a" * 10]
     assert DuplicateLines(0.30, 0.20).judge(Text("\n".join(lines))) is None  # 10 of 70
@@ -117,6 +123,28 @@ def test_duplicate_ngrams() -> None:
     twice = " ".join([*words, *others, *words])  # 15 of 120 characters stand in the second "one ... may"
     assert DuplicateNgrams(5, 0.12).judge(Text(twice)) == Reason("duplicate_5_gram_characters", 15 / 120)
     assert DuplicateNgrams(6, 0.12).judge(Text(twice)) is None
+
+
+def test_without_spaces_an_ngram_is_as_many_characters_as_its_words_have() -> None:
+    text = Text("東京は日本の首都です。" + "大阪は西にある都市である。" + "東京は日本の首都です。")
+    assert text.script == "ideographic"
+    # ten characters are five words; the last eleven repeat the first, of 35 in all
+    assert text.duplicate_ngram_share(5) == pytest.approx(11 / 35)
+    assert text.duplicate_ngram_share(6) == 0.0
+    assert text.num_words == 17
+
+
+def test_repeated_passages_are_cut_after_the_first() -> None:
+    passage = "\n".join(f"line {i} says {i * i} once" for i in range(4))  # 20 words
+    text = f"Class A\n{passage}\nthat is A\nClass B\n{passage}\nwhat B is"
+    expected = f"Class A\n{passage}\nthat is A\nClass B\nwhat B is"
+    assert RepeatedPassages(20).correct(Text(text)) == expected
+    assert RepeatedPassages(23).correct(Text(text)) == text
+    assert RepeatedPassages(20).correct(Text(passage)) == passage
+
+
+def test_a_passage_that_overlaps_itself_is_cut_to_its_first_occurrence() -> None:
+    assert RepeatedPassages(3).correct(Text("go on " * 10 + "and stop")) == "go on and stop"
 
 
 def test_a_megabyte_is_judged_in_a_second_or_two() -> None:

@@ -12,7 +12,13 @@ from waman.corpus.filters.quality import (
     StopWords,
     SymbolsPerWord,
 )
-from waman.corpus.filters.repetition import DuplicateLines, DuplicateNgrams, DuplicateParagraphs, TopNgram
+from waman.corpus.filters.repetition import (
+    DuplicateLines,
+    DuplicateNgrams,
+    DuplicateParagraphs,
+    RepeatedPassages,
+    TopNgram,
+)
 
 OTHER = "other"
 """Names the filters of every source that has none of its own."""
@@ -61,6 +67,11 @@ def refined_web() -> tuple[Filter, ...]:
 def books() -> tuple[Filter, ...]:
     """Books: no upper limit of length; refrains are no fault there (Rae et al. filter the web alone)."""
     return (NumWords(50), MeanWordLength(), AlphabeticWords(0.8))
+
+
+def reference() -> tuple[Filter, ...]:
+    """Reference pages (pydoc, javadoc): what they repeat of parents is cut; Gopher's rules of repetition drop most."""
+    return (RepeatedPassages(50), NumWords(50, 100_000), MeanWordLength(), SymbolsPerWord(0.1), AlphabeticWords(0.7))
 
 
 def code() -> tuple[Filter, ...]:

@@ -1,6 +1,8 @@
 """A document's text with what its filters measure, each worked out once."""
 
 import re
+import unicodedata
+from collections import Counter
 from functools import cached_property
 from typing import Literal
 
@@ -19,10 +21,12 @@ _SCRIPTS: dict[Script, re.Pattern[str]] = {
     "ideographic": re.compile(f"[{ngrams.IDEOGRAPHIC}]"),
     "unspaced": re.compile(f"[{ngrams.UNSPACED_ALPHABETS}]"),
 }
+_FIRST_OF_THEM = 0x0E00
 _SHARE_OF_A_SCRIPT = 0.3  # a page of mixed scripts still has many Latin letters and signs
 _CHARACTERS_PER_WORD = {"ideographic": 2, "unspaced": 4}
 """By which each character stands as a word: about a word's length, from translations of one text (docs/corpus.md)."""
 _PARAGRAPH_BREAK = re.compile(r"\n[ \t\r]*\n")
+_WORD = re.compile(r"\S+")
 _UNSEGMENTED_WORD = re.compile(rf"[{ngrams.UNSEGMENTED}]|[^\s{ngrams.UNSEGMENTED}]+")
 _MANY_BREAKS = re.compile(r"\n{3,}")
 
@@ -42,6 +46,9 @@ class Text:
         if self.text.isascii():
             return "spaced"
         least = _SHARE_OF_A_SCRIPT * (len(self.text) - self.text.count(" ") - self.text.count("\n"))
+        points = np.frombuffer(self.text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+        if np.count_nonzero(points >= _FIRST_OF_THEM) <= least:
+            return "spaced"
         for script, pattern in _SCRIPTS.items():
             if len(pattern.findall(self.text)) > least:
                 return script
@@ -50,7 +57,7 @@ class Text:
     @cached_property
     def words(self) -> list[str]:
         """Runs of characters between spaces; in a script without spaces, each of its characters."""
-        return self._split(self.text)
+        return self._word_pattern.findall(self.text)
 
     @property
     def characters_per_word(self) -> int:
@@ -66,6 +73,14 @@ class Text:
     def word_lengths(self) -> NDArray[np.int64]:
         """Characters of each word: (num_words,)."""
         return np.fromiter(map(len, self.words), dtype=np.int64, count=len(self.words))
+
+    @property
+    def num_marks(self) -> int:
+        """Characters that combine with another: accents apart from their letter, vowel signs of India."""
+        if self.text.isascii():
+            return 0
+        counts = Counter(self.text)
+        return sum(counts[one] for one in counts if unicodedata.category(one).startswith("M"))
 
     @cached_property
     def lines(self) -> list[str]:
@@ -115,22 +130,24 @@ class Text:
         return float(lengths[covered].sum() / lengths.sum())
 
     def without_repeats(self, size: int) -> str:
-        """The text without the lines that lie wholly in passages of `size` words that stood before."""
+        """The text without the passages of `size` words or more that stood before in it."""
         size *= self.characters_per_word
         repeats = self.repeats(size)
         if not len(repeats.positions):
             return self.text
         covered = ngrams.cover(repeats.positions[~repeats.first], size, len(self.words))
+        edges = np.flatnonzero(np.diff(covered, prepend=False, append=False))
+        begins = [*(match.start() for match in self._word_pattern.finditer(self.text)), len(self.text)]
         kept, start = [], 0
-        for line in self.text.split("\n"):
-            stop = start + len(self._split(line))
-            if start == stop or not covered[start:stop].all():
-                kept.append(line)
-            start = stop
-        return _MANY_BREAKS.sub("\n\n", "\n".join(kept)).strip("\n")
+        for first, stop in edges.reshape(-1, 2).tolist():
+            before, cut = self.text[start : begins[first]], self.text[begins[first] : begins[stop]]
+            kept += [before, "\n" if "\n" in cut and not before.endswith("\n") else ""]
+            start = begins[stop]
+        return _MANY_BREAKS.sub("\n\n", "".join([*kept, self.text[start:]])).strip("\n")
 
-    def _split(self, text: str) -> list[str]:
-        return _UNSEGMENTED_WORD.findall(text) if self.characters_per_word > 1 else text.split()
+    @property
+    def _word_pattern(self) -> re.Pattern[str]:
+        return _WORD if self.characters_per_word == 1 else _UNSEGMENTED_WORD
 
     @cached_property
     def _word_numbers(self) -> Hashes:

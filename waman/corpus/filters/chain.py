@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeGuard, cast
 
 from waman.corpus.filters.rule import Corrector, Judge, Reason
 from waman.corpus.text import Text
@@ -24,15 +25,21 @@ def apply(filters: Sequence[Judge | Corrector], text: Text) -> Kept | Reason:
         return Reason("empty")
     corrections: list[str] = []
     for one in filters:
-        if isinstance(one, Judge):
-            reason = one.judge(text)
+        if not _corrects(one):
+            reason = cast(Judge, one).judge(text)
             if reason is not None:
                 return reason
-        if isinstance(one, Corrector):
-            corrected = one.correct(text)
-            if not corrected.strip():
-                return Reason("empty")
-            if corrected != text.text:
-                text = Text(corrected, text.language)
-                corrections.append(kind_of(type(one)))
+            continue
+        corrected = one.correct(text)
+        if isinstance(corrected, Reason):
+            return corrected
+        if not corrected.strip():
+            return Reason("empty")
+        if corrected != text.text:
+            text = Text(corrected, text.language)
+            corrections.append(kind_of(type(one)))
     return Kept(text.text, tuple(corrections))
+
+
+def _corrects(one: Judge | Corrector) -> TypeGuard[Corrector]:
+    return hasattr(one, "correct")

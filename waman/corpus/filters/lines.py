@@ -55,33 +55,30 @@ class LineCorrections:
     boilerplate: Boilerplate = field(default_factory=Boilerplate)
     """Phrases of page furniture."""
 
-    def judge(self, text: "Text") -> Reason | None:
-        """flagged_lines or None."""
-        flagged = sum(len(line.split()) for line in text.lines if flag_line(line, self.boilerplate) is not None)
+    def correct(self, text: "Text") -> str | Reason:
+        """The text without the flagged lines (of one that ends in boilerplate, the rest stays), or flagged_lines."""
+        lines = text.text.split("\n")
+        flags = [flag_line(line.strip(), self.boilerplate) if line.strip() else None for line in lines]
+        flagged = sum(len(line.split()) for line, flag in zip(lines, flags, strict=True) if flag is not None)
         share = flagged / max(1, len(text.text.split()))
-        return Reason("flagged_lines", share) if share > self.max_flagged_share else None
-
-    def correct(self, text: "Text") -> str:
-        """The text without the flagged lines; of a line that ends in boilerplate, the rest stays."""
-        kept = []
-        for line in text.text.split("\n"):
-            flag = flag_line(line.strip(), self.boilerplate) if line.strip() else None
-            rest = line if flag is None else _without_end(line, self.boilerplate) if flag == "boilerplate" else None
-            if rest is not None:
-                kept.append(rest)
-        return _MANY_BREAKS.sub("\n\n", "\n".join(kept)).strip("\n") if len(kept) else ""
+        if share > self.max_flagged_share:
+            return Reason("flagged_lines", share)
+        if not flagged:
+            return text.text
+        kept = [_rest_of(line, flag, self.boilerplate) for line, flag in zip(lines, flags, strict=True)]
+        return _MANY_BREAKS.sub("\n\n", "\n".join(line for line in kept if line is not None)).strip("\n")
 
 
 def flag_line(line: str, boilerplate: Boilerplate) -> Flag | None:
     """Which kind of page furniture a line is (without space around it, not empty), or None for text."""
     words = line.split()
-    if _NUMBER.fullmatch(line):
+    if not line[0].isalpha() and _NUMBER.fullmatch(line):
         return "digits"
-    if _is_counter(line, boilerplate.counters):
+    if len(words) <= boilerplate.max_words and _is_counter(words, boilerplate.counters):
         return "counter"
     if len(words) == 1:
         return "single_word"
-    if sum(map(str.isupper, line)) > 0.5 * sum(map(str.isalpha, line)):
+    if not line.islower() and sum(map(str.isupper, line)) > 0.5 * sum(map(str.isalpha, line)):
         return "uppercase"
     if len(words) > boilerplate.max_words:
         return None
@@ -90,19 +87,22 @@ def flag_line(line: str, boilerplate: Boilerplate) -> Flag | None:
     return "boilerplate" if found or lowered.rstrip(_SEPARATORS).endswith(boilerplate.ends) else None
 
 
-def _is_counter(line: str, counters: tuple[str, ...]) -> bool:
+def _is_counter(words: list[str], counters: tuple[str, ...]) -> bool:
     """Whether a line holds counts of `counters` and nothing else: "3 likes", "Views: 1,234 | 5 replies"."""
-    parts = [part for part in (word.strip(_SEPARATORS) for word in line.lower().split()) if part]
+    parts = [part for part in (word.lower().strip(_SEPARATORS) for word in words) if part]
     numbers = sum(_COUNT.fullmatch(part) is not None for part in parts)
     return 0 < numbers < len(parts) and all(part in counters or _COUNT.fullmatch(part) for part in parts)
 
 
-def _without_end(line: str, boilerplate: Boilerplate) -> str | None:
-    """The line without the phrase at its end; None where nothing is left or the whole line is boilerplate."""
+def _rest_of(line: str, flag: Flag | None, boilerplate: Boilerplate) -> str | None:
+    """What stays of a line: all of it without a flag, what stands before the boilerplate at its end, or nothing."""
+    if flag is None:
+        return line
     lowered = line.lower()
-    if lowered.strip().startswith(boilerplate.starts) or any(phrase in lowered for phrase in boilerplate.anywhere):
-        return None
     bare = line.rstrip(_SEPARATORS)
-    ending = max((phrase for phrase in boilerplate.ends if bare.lower().endswith(phrase)), key=len)
-    rest = bare[: len(bare) - len(ending)].rstrip(" \t|·•»›>-–—[(")
+    endings = [phrase for phrase in boilerplate.ends if bare.lower().endswith(phrase)]
+    whole = lowered.strip().startswith(boilerplate.starts) or any(phrase in lowered for phrase in boilerplate.anywhere)
+    if flag != "boilerplate" or whole:
+        return None
+    rest = bare[: len(bare) - max(map(len, endings))].rstrip(" \t|·•»›>-–—[(")
     return rest if rest.strip() else None

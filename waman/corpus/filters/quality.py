@@ -65,10 +65,13 @@ class MeanWordLength:
         if text.characters_per_word > 1 or not text.words:
             return None
         bounds = self.hangul if text.script == "hangul" else self.spaced
-        mean = float(text.word_lengths.mean())
+        characters = int(text.word_lengths.sum())
+        mean = characters / len(text.words)
         if mean < bounds.min:
             return Reason("short_words", mean)
-        return Reason("long_words", mean) if mean > bounds.max else None
+        # A word of Malayalam is long for its vowel signs, which are characters of their own and no letters.
+        letters = (characters - text.num_marks) / len(text.words) if mean > bounds.max else mean
+        return Reason("long_words", letters) if letters > bounds.max else None
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,7 @@ class DuplicateNgrams:
 
 @dataclass(frozen=True)
 class RepeatedPassages:
-    """Removes the lines of long passages that stood before in the same document, as references say of each class.
+    """Removes long passages that stood before in the same document, as pages of reference repeat what is inherited.
 
     RefinedWeb cuts passages of 50 tokens that stand elsewhere in the corpus (Penedo et al. 2023, section 3.3).
     """
@@ -110,7 +110,7 @@ class RepeatedPassages:
         _check_size(self.min_words)
 
     def correct(self, text: "Text") -> str:
-        """The text without the lines that lie wholly in such passages."""
+        """The text without such passages."""
         return text.without_repeats(self.min_words)
 
 

@@ -1,10 +1,10 @@
-"""What a filter is: it judges a document, or corrects it, or both.
+"""What a filter is: it judges a document, or corrects it.
 
 A filter is part of a recipe, so its file loads no numpy: what takes arrays to measure is a method of Text.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from waman.corpus.text import Text
@@ -20,7 +20,6 @@ class Reason:
     """The figure that decided."""
 
 
-@runtime_checkable
 class Judge(Protocol):
     """A rule that keeps or drops whole documents."""
 
@@ -28,9 +27,8 @@ class Judge(Protocol):
         """Why the document is to be dropped, or None."""
 
 
-@runtime_checkable
 class Corrector(Protocol):
     """A rule that edits documents."""
 
-    def correct(self, text: "Text") -> str:
-        """The text without what the rule removes."""
+    def correct(self, text: "Text") -> str | Reason:
+        """The text without what the rule removes; a reason where it would have to remove too much."""
