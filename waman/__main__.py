@@ -1,0 +1,5 @@
+"""`python -m waman` is the command line."""
+
+from waman.cli.main import main
+
+main()

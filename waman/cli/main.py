@@ -1,0 +1,168 @@
+"""The command line: `waman VERB [inputs] [--recipe NAME_OR_FILE] [--set field=value ...] --out DIR`."""
+
+import inspect
+import logging
+import sys
+import textwrap
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.exceptions import TyperException
+
+from waman import settings
+from waman.cli import commands
+from waman.cli.verbs import VERBS, Input, Verb, resolve
+from waman.dataflow import no_space
+from waman.errors import InputError, WamanError
+from waman.log import get_logger
+
+INTERRUPTED = 130
+"""What typer returns after Ctrl-C."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command line; an error is one message, exit 2 for what the user can mend, 1 for our own failure."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    _set_up_log()
+    try:
+        app = build_app(explained=given[0] if given[1:] and "--help" in given else None)
+        code = app(given, prog_name="waman", standalone_mode=False) or 0
+        if code == INTERRUPTED:
+            _say("interrupted; run the same command again to go on from what is finished")
+        sys.exit(code)
+    except TyperException as error:  # an unknown verb or option
+        error.show()  # type: ignore[attr-defined]
+        sys.exit(WamanError.exit_code)
+    except WamanError as error:
+        if "--debug" in given:
+            raise
+        _say(f"error: {error}")
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.exit(0)
+    except Exception as error:
+        if "--debug" in given:
+            raise
+        full = no_space(error)
+        if full is not None:
+            _say(f"error: {full}")
+            sys.exit(full.exit_code)
+        _say(f"error: waman failed: {type(error).__name__}: {error}\nThis is our fault; --debug shows where.")
+        sys.exit(1)
+
+
+def build_app(explained: str | None = None) -> typer.Typer:
+    """Every verb as a typer command; the help of the one `explained` lists its recipe's fields."""
+    app = typer.Typer(
+        name="waman",
+        help="From crawl to chat: make, measure and try an open language model on the machine you have.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    for verb in VERBS:
+        text = explain(verb) if verb.name == explained else verb.summary
+        app.command(verb.name, help=text, short_help=verb.summary)(_command(verb))
+    app.command("generate")(commands.generate)
+    app.command("chat")(commands.chat)
+    app.command("inspect")(commands.inspect)
+    return app
+
+
+def _set_up_log() -> None:
+    logger = get_logger()
+    if not logger.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+
+
+def _say(message: str) -> None:
+    print(message, file=sys.stderr)
+
+
+def _command(verb: Verb) -> Callable[..., None]:
+    def run(**options: Any) -> None:
+        recipe = settings.load(resolve(verb.recipe), options["recipe"], options["set"] or ())
+        if options["dry_run"]:
+            print(settings.render(recipe), end="")
+            return
+        if options["out"] is None:
+            raise InputError(f"{verb.name}: no --out: name the directory to write")
+        inputs = _open_inputs(verb, options)
+        made = resolve(verb.door)(recipe, **inputs, out=options["out"], replace=options["replace"])
+        print(made.path)
+
+    run.__signature__ = _signature(verb)  # type: ignore[attr-defined]
+    run.__name__ = verb.name
+    return run
+
+
+def _signature(verb: Verb) -> inspect.Signature:
+    def option(name: str, kind: Any, default: Any, *details: Any) -> inspect.Parameter:
+        return inspect.Parameter(
+            name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, *details]
+        )
+
+    parameters = []
+    if verb.inputs:
+        names = " ".join(one.name.upper() + ("..." if one.many else "") for one in verb.inputs)
+        place = typer.Argument(metavar=f"[{names}]", show_default=False, help="The inputs by place, in this order.")
+        parameters.append(option("places", list[Path] | None, None, place))
+    for one in verb.inputs:
+        details = typer.Option(f"--{one.name}", help=one.help + (" May be repeated." if one.many else ""))
+        parameters.append(option(one.name, list[Path] | None, None, details))
+    parameters += [
+        option("recipe", str | None, None, typer.Option(help="A shipped recipe's name or a .toml file.")),
+        option("set", list[str] | None, None, typer.Option("--set", metavar="FIELD=VALUE", help="Override a field.")),
+        option("out", Path | None, None, typer.Option(help="The directory to write: whole, or not at all.")),
+        option("replace", bool, False, typer.Option("--replace", help="Rename what is there and begin anew.")),
+        option("dry_run", bool, False, typer.Option("--dry-run", help="Print the resolved recipe and stop.")),
+        option("debug", bool, False, typer.Option("--debug", help="Show the traceback of an error.")),
+    ]
+    return inspect.Signature(parameters)
+
+
+def _open_inputs(verb: Verb, options: dict[str, Any]) -> dict[str, Any]:
+    from waman.artifact import open_input
+
+    named = {one.name: list(options[one.name] or []) for one in verb.inputs}
+    _place(verb, named, list(options.get("places") or []))
+    opened: dict[str, Any] = {}
+    for one in verb.inputs:
+        found = [open_input(path, one.kinds) for path in named[one.name]]
+        if not found and not one.optional:
+            raise InputError(f"{verb.name}: no {one.name}: give --{one.name} DIR ({one.help.rstrip('.')})")
+        if len(found) > 1 and not one.many:
+            raise InputError(f"{verb.name}: {len(found)} times --{one.name}, expected one")
+        opened[one.name] = tuple(found) if one.many else found[0]
+    return opened
+
+
+def _place(verb: Verb, named: dict[str, list[Path]], places: list[Path]) -> None:
+    """Deals the unnamed inputs to those not named, in order; the first that may be repeated takes what is left over."""
+    waiting: list[Input] = [one for one in verb.inputs if not named[one.name]]
+    singles = sum(1 for one in waiting if not one.many and not one.optional)
+    spare = len(places) - singles
+    for one in waiting:
+        if one.many and spare > 0:
+            named[one.name] = [places.pop(0) for _ in range(spare)]
+            spare = 0
+        elif not one.many and places:
+            named[one.name] = [places.pop(0)]
+    if places:
+        raise InputError(f"{verb.name}: {len(places)} inputs too many: {', '.join(map(str, places))}")
+
+
+def explain(verb: Verb) -> str:
+    """The summary, then every recipe field with its type, default and documentation."""
+    lines = [verb.summary, "", "\b", "Recipe fields (--set FIELD=VALUE, or a .toml file):"]  # \b: typer must not rewrap
+    for field in settings.describe(resolve(verb.recipe)):
+        default = "required" if field.default is None else f"default {field.default}"
+        lines.append(f"  {field.path}  ({field.type}; {default})")
+        lines += textwrap.wrap(field.documentation, 92, initial_indent="      ", subsequent_indent="      ")
+    return "\n".join(lines)

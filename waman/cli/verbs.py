@@ -1,0 +1,92 @@
+"""The verbs that are doors: which recipe, which inputs, which function. Read without importing any of them."""
+
+import importlib
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Input:
+    """One input of a door, given by name (`--documents DIR`) or by place."""
+
+    name: str
+    help: str
+    kinds: tuple[str, ...] | None = None
+    """Kinds of artifact that fit; None: also raw files and directories."""
+    many: bool = False
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One door on the command line."""
+
+    name: str
+    summary: str
+    recipe: str
+    """module:Class of the recipe, torch-free."""
+    door: str
+    """module:function."""
+    inputs: tuple[Input, ...] = ()
+
+
+_DOCUMENTS = Input("documents", "Artifacts of documents.", ("documents",), many=True)
+_MIXTURE = Input("mixture", "What `mix` made of them: sampling proportions and held-out groups.", ("mixture",))
+_TOKENIZER = Input("tokenizer", "A tokenizer that `train-tokenizer` made.", ("tokenizer",))
+
+VERBS: tuple[Verb, ...] = (
+    Verb(
+        "fetch",
+        "Fetch web pages into WARC files, obeying robots.txt.",
+        "waman.crawl.recipe:FetchRecipe",
+        "waman.crawl.fetch:fetch",
+    ),
+    Verb(
+        "extract",
+        "Turn archives and files into documents with language and licence.",
+        "waman.crawl.recipe:ExtractRecipe",
+        "waman.crawl.extract:extract",
+        (Input("archives", "Crawl artifacts, WARC, WET, Parquet, JSONL, text, or directories of them.", many=True),),
+    ),
+    Verb(
+        "refine",
+        "Filter and deduplicate documents, with a reason for every drop.",
+        "waman.corpus.recipe:RefineRecipe",
+        "waman.corpus.refine:refine",
+        (_DOCUMENTS,),
+    ),
+    Verb(
+        "mix",
+        "Set sampling proportions by source and hold whole groups out for evaluation.",
+        "waman.corpus.recipe:MixRecipe",
+        "waman.corpus.mix:mix",
+        (_DOCUMENTS,),
+    ),
+    Verb(
+        "train-tokenizer",
+        "Train a byte-pair tokenizer by LLaMA's rules.",
+        "waman.tokens.recipe:TokenizerRecipe",
+        "waman.tokens.train_tokenizer:train_tokenizer",
+        (_DOCUMENTS, _MIXTURE),
+    ),
+    Verb(
+        "tokenize",
+        "Turn documents into memory-mapped token shards.",
+        "waman.tokens.recipe:TokenizeRecipe",
+        "waman.tokens.tokenize:tokenize",
+        (_DOCUMENTS, _MIXTURE, _TOKENIZER),
+    ),
+    Verb(
+        "pretrain",
+        "Train a decoder on token shards; run again to resume.",
+        "waman.training.recipe:PretrainRecipe",
+        "waman.training.pretrain:pretrain",
+        (Input("tokens", "What `tokenize` made.", ("tokens",)), _TOKENIZER),
+    ),
+)
+
+
+def resolve(place: str) -> Any:
+    """The object at `module:name`."""
+    module, _, name = place.partition(":")
+    return getattr(importlib.import_module(module), name)
