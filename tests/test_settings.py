@@ -34,6 +34,7 @@ class Recipe:
     sizes: tuple[int, ...] = (1, 2)
     parts: tuple[Circle | RightAngle, ...] = (Circle(), RightAngle())
     shares: dict[str, float] = field(default_factory=dict)
+    chains: dict[str, tuple[Circle | RightAngle, ...]] = field(default_factory=lambda: {"a": (Circle(),)})
     single: Circle = Circle()
     limit: int | None = None
 
@@ -108,3 +109,6 @@ def test_every_field_is_described_with_type_default_and_documentation() -> None:
     assert described["shape.radius"].documentation == "[circle] Metres."
     assert described["single.radius"].default == "1.0"
     assert described["limit"].default == "absent"
+    assert described["shares"].default == "none"
+    assert described["chains"].default == "a: [circle]"
+    assert described["chains.radius"].documentation == "[circle] Metres."

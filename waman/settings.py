@@ -313,6 +313,8 @@ def _describe(cls: type, *, prefix: str, default: Any) -> typing.Iterator[Field]
 
 
 def _parts_of(hint: Any) -> list[type]:
+    if get_origin(hint) is dict:
+        hint = get_args(hint)[1]
     if get_origin(hint) is tuple:
         hint = get_args(hint)[0]
     members = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
@@ -334,6 +336,9 @@ def _default_text(hint: Any, value: Any) -> str | None:
         return kind_of(type(value))
     if isinstance(value, tuple) and value and dataclasses.is_dataclass(value[0]):
         return f"[{', '.join(kind_of(type(item)) for item in value)}]"
+    if isinstance(value, dict) and get_origin(hint) is dict:
+        inner = get_args(hint)[1]
+        return "; ".join(f"{key}: {_default_text(inner, item)}" for key, item in value.items()) or "none"
     table = _value_to_table(hint, value)
     return str(table).lower() if isinstance(value, bool) else str(table)
 
