@@ -1,6 +1,7 @@
 import subprocess
 import sys
 import tomllib
+from typing import get_args
 
 import pytest
 
@@ -17,6 +18,7 @@ from waman.errors import RecipeError
     [
         RefineRecipe(),
         RefineRecipe(filters={"web": (), "notes": (NumWords(3),)}, near_duplicates=settings.Off(), keep="random"),
+        RefineRecipe(presets={"web": "reference"}),
         MixRecipe(),
         MixRecipe(proportions={"web": 0.67, "books": 0.33}, training_bytes=(10,), held_out=settings.Off()),
     ],
@@ -31,6 +33,18 @@ def test_a_source_left_out_keeps_its_preset_and_an_empty_list_keeps_everything()
     assert recipe.filters_of("notes") == (NumWords(3),)
     assert recipe.filters_of("github") == presets.code()
     assert recipe.filters_of("wikipedia") == presets.gopher()
+
+
+def test_a_source_may_take_another_preset_by_name() -> None:
+    recipe = settings.load(RefineRecipe, None, ["presets.web=reference"])
+    assert recipe.filters_of("web") == presets.reference()
+    assert recipe.filters_of("github") == presets.code()
+    with pytest.raises(RecipeError, match=r"presets\.web: filters\.web says otherwise"):
+        RefineRecipe(presets={"web": "reference"}, filters={"web": ()})
+
+
+def test_every_preset_has_a_maker() -> None:
+    assert [bool(presets.named(name)) for name in get_args(presets.Preset)] == [True] * 5
 
 
 def test_code_is_not_judged_as_english_prose() -> None:

@@ -1,5 +1,7 @@
 """The filters that fit each kind of source."""
 
+from typing import Literal
+
 from waman.corpus.filters.code import AlphanumericCharacters, LicenceHeader, LineLength
 from waman.corpus.filters.every import Filter
 from waman.corpus.filters.lines import LineCorrections
@@ -19,6 +21,8 @@ from waman.corpus.filters.repetition import (
     RepeatedPassages,
     TopNgram,
 )
+
+Preset = Literal["gopher", "refined_web", "reference", "books", "code"]
 
 OTHER = "other"
 """Names the filters of every source that has none of its own."""
@@ -77,6 +81,12 @@ def reference() -> tuple[Filter, ...]:
 def code() -> tuple[Filter, ...]:
     """Source code: LLaMA's rules (Touvron et al. 2023, section 2.1); Gopher's would drop what is normal in code."""
     return (LicenceHeader(), LineLength(100.0, 1000), AlphanumericCharacters(0.25))
+
+
+def named(name: Preset) -> tuple[Filter, ...]:
+    """The filters of a preset."""
+    makers = {"gopher": gopher, "refined_web": refined_web, "reference": reference, "books": books, "code": code}
+    return makers[name]()
 
 
 def by_source() -> dict[str, tuple[Filter, ...]]:

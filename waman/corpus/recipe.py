@@ -4,8 +4,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
-from waman.corpus import presets
 from waman.corpus.filters.every import Filter
+from waman.corpus.presets import OTHER, Preset, by_source, named
 from waman.errors import RecipeError
 from waman.settings import Off
 
@@ -53,9 +53,12 @@ class RecurringLines:
 class RefineRecipe:
     """Which documents are kept, and which of those that say the same."""
 
-    filters: dict[str, tuple[Filter, ...]] = field(default_factory=presets.by_source)
-    """Source -> its filters, in order; "other" is for sources that are not named. A known source that is left out keeps
-    its preset; an empty list keeps everything."""
+    presets: dict[str, Preset] = field(default_factory=dict)
+    """Source -> the preset that it takes its filters from, where that is not its usual one (refined_web for web, code
+    for github and python, books for books, gopher for any other)."""
+    filters: dict[str, tuple[Filter, ...]] = field(default_factory=dict)
+    """Source -> its filters, in order; "other" is for sources that are not named. A source that is left out keeps its
+    preset; an empty list keeps everything."""
     exact_duplicates: ExactText | Off = field(default_factory=ExactText)
     """Whether documents of the same text are dropped but for one."""
     near_duplicates: MinHash | Off = field(default_factory=MinHash)
@@ -69,12 +72,16 @@ class RefineRecipe:
 
     def __post_init__(self) -> None:
         _check_seed(self.seed)
+        chosen = {source: named(preset) for source, preset in self.presets.items()}
+        for source in chosen.keys() & self.filters.keys():
+            if chosen[source] != self.filters[source]:
+                raise RecipeError(f"presets.{source}: filters.{source} says otherwise, expected one of the two")
         # The manifest states the whole recipe, so what is left out is filled in here, not looked up later.
-        object.__setattr__(self, "filters", presets.by_source() | self.filters)
+        object.__setattr__(self, "filters", by_source() | chosen | self.filters)
 
     def filters_of(self, source: str) -> tuple[Filter, ...]:
         """The filters that a source's documents pass through."""
-        return self.filters.get(source, self.filters[presets.OTHER])
+        return self.filters.get(source, self.filters[OTHER])
 
 
 @dataclass(frozen=True)

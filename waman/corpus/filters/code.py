@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from waman.corpus.text import Text
 
 _LEGAL = re.compile(
-    r"copyright|\(c\)\s*\d{4}|licen[cs]e|spdx-|all rights reserved|redistribution and use|without warrant"
-    r"|permission is hereby granted|permission to use",
+    r"copyright|\(c\)\s*\d{4}|licen[cs]e|spdx-|all rights reserved|redistribution and use|warrant(y|ies)\b"
+    r"|permission is (hereby )?granted|permission to use|notice may not be removed",
     re.IGNORECASE,
 )
 _COMMENT = re.compile(r"\s*(#|//|--|;|%)")
@@ -91,5 +91,7 @@ def _legal_span(head: list[str]) -> tuple[int, int] | None:
         elif begins:
             spans.append((begins[0], index))
             begins = []
-    legal = [span for span in spans if _LEGAL.search("\n".join(head[slice(*span)]))]
+    legal = [
+        span for span in spans if _LEGAL.search(" ".join(line.strip(_COMMENT_SIGNS) for line in head[slice(*span)]))
+    ]
     return (legal[0][0], legal[-1][1]) if legal else None
