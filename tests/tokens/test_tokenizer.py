@@ -35,6 +35,13 @@ def test_every_string_without_the_space_sign_comes_back(tokenizer: Tokenizer) ->
     assert [tokenizer.decode(ids) for ids in tokenizer.encode_batch(texts)] == texts
 
 
+def test_the_bytes_of_a_texts_tokens_are_the_text_after_a_space(tokenizer: Tokenizer) -> None:
+    for text in strings(500):
+        spelt = b"".join(tokenizer.token_bytes[index] for index in tokenizer.encode(text))
+        assert spelt == (f" {text}" if text else "").encode()
+    assert tokenizer.token_bytes[tokenizer.eos_id] == b""
+
+
 def test_transformers_gives_the_same_ids_and_texts(tokenizer: Tokenizer, theirs: Any) -> None:
     texts = strings(NUM_STRINGS)
     ours = tokenizer.encode_batch(texts)

@@ -89,6 +89,11 @@ class Tokenizer:
         """Name by role (bos_token, eos_token, ...) of the special tokens that the tokenizer names."""
         return {role: self._name(role) for role in self._config if role.endswith("_token") and self._name(role)}
 
+    @property
+    def token_bytes(self) -> tuple[bytes, ...]:
+        """The bytes that each token stands for: joined, a text with one space before it. Special tokens give none."""
+        return tuple(self._bytes)
+
     def encode(self, text: str) -> list[int]:
         """Token ids of a text, with neither beginning nor end token."""
         return self.encode_batch([text])[0]
