@@ -160,11 +160,20 @@ def test_a_document_that_repeats_one_line_gives_no_question() -> None:
     assert all(len({text.strip() for text in options}) == 4 for options in texts)
 
 
-def test_a_boundary_is_the_beginning_of_a_line_or_of_a_word_after_a_space() -> None:
-    pieces = [b" def", b"\n", b"   ", b" ab", b"cd", b" ", b"x\n", b"  y"]
-    ids = np.array([0, 3, 4, 1, 2, 3, 5, 3, 6, 0, 6, 1, 4, 7])
-    expected = [None, "word", None, None, "line", None, None, None, None, "line", None, None, "line", None]
-    assert boundaries(ids, pieces) == expected
+@pytest.mark.parametrize(
+    ("pieces", "expected"),
+    [
+        ([b" def", b" ab", b"cd", b" =", b"="], [None, "word", None, "word", None]),
+        ([b" x", b"\n", b"y", b"\n\n    ", b"z", b" w"], [None, None, "line", None, "line", "word"]),
+        ([b" x", b"\n", b"   ", b" y", b" z"], [None, None, None, "line", "word"]),
+        ([b" x", b":\n", b"\t", b"y", b"\n", b"\n"], [None, None, None, "line", None, None]),
+        ([b" x", b"\n", "é".encode()[:1], "é".encode()[1:], b" y"], [None, None, "line", None, "word"]),
+        ([b" x", b" ", "é".encode()[:1], "é".encode()[1:]], [None, None, None, None]),
+        ([b"\n", b"x", b"\ny", b" z"], [None, "line", None, "word"]),
+    ],
+)
+def test_a_boundary_is_a_lines_first_word_or_a_word_after_a_space(pieces: list[bytes], expected: list[str]) -> None:
+    assert boundaries(np.arange(len(pieces)), pieces) == expected
 
 
 def test_a_character_cut_in_two_is_spelt_as_unreadable_and_a_whole_one_as_itself() -> None:

@@ -3,12 +3,12 @@
 import itertools
 import math
 from collections import Counter, defaultdict
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from waman.evaluation.likelihood import Ngrams
-from waman.evaluation.ngram import Ids, NgramModel, log_probabilities, train_ngram
+from waman.evaluation.ngram import Ids, NgramModel, load_ngram, log_probabilities, save_ngram, train_ngram
 
 BOS, EOS = 1, 2
 Gram = tuple[int, ...]
@@ -157,10 +157,9 @@ def _model() -> NgramModel:
     return train_ngram(_arrays(_documents(20, 10, 40, seed=6)), vocab_size=20)
 
 
-def test_an_option_is_worth_the_log_probabilities_of_its_tokens_after_its_context() -> None:
+def test_a_saved_model_scores_as_before(tmp_path: Path) -> None:
     model = _model()
-    context, options = np.array([BOS, 3, 4, 5, 3, 3, 4]), [np.array([5, 3]), np.array([9, 9, 9])]
-    [scores] = Ngrams(model).options([context], [options])
-    for option, score in zip(options, scores, strict=True):
-        [whole] = log_probabilities(model, [np.concatenate([context, option])])
-        assert score == pytest.approx(whole[-len(option) :].sum(), rel=1e-12)
+    save_ngram(tmp_path / "ngram.npz", model)
+    [text] = _arrays(_documents(20, 1, 30, seed=8))
+    [before], [after] = (log_probabilities(one, [text]) for one in (model, load_ngram(tmp_path / "ngram.npz")))
+    np.testing.assert_array_equal(before, after)

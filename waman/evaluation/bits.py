@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from waman.document import Document
-from waman.evaluation.likelihood import Ids, LanguageModel
+from waman.evaluation.likelihood import Pair, TokenScorer
 from waman.evaluation.metrics import Floats
+from waman.evaluation.ngram import Ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,22 +41,20 @@ def windows(num_tokens: int, *, context_length: int, overlap: int) -> list[Windo
     return found
 
 
-def document_bits(model: LanguageModel, sequences: Sequence[Ids]) -> Floats:
-    """Bits of each sequence (`<s>`, text, `</s>`), `<s>` not counted -> (sequences,)."""
-    return np.array([-logs.sum() / math.log(2) for logs in model.sequences(sequences)], dtype=np.float64)
+def document_bits(
+    scorer: TokenScorer, sequences: Sequence[Ids], *, context_length: int | None, overlap: int = 0
+) -> Floats:
+    """Bits of each sequence (`<s>`, text, `</s>`), `<s>` not counted -> (sequences,).
 
-
-def draw_documents(documents: Sequence[Document], *, max_bytes: int, seed: int) -> list[Document]:
-    """Whole documents in an order drawn by `seed`, each that still fits into `max_bytes`, the first in any case.
-
-    Returned in the order of their ids, so that the drawn text is the same however the documents are stored.
+    `context_length`: tokens that the scorer reads at most (None: any number), in windows that overlap by `overlap`.
     """
-    by_id = sorted(documents, key=lambda document: document.id)
-    chosen: list[Document] = []
-    total = 0
-    for index in np.random.default_rng(seed).permutation(len(by_id)):
-        size = len(by_id[index].text.encode())
-        if size and (not chosen or total + size <= max_bytes):
-            chosen.append(by_id[index])
-            total += size
-    return sorted(chosen, key=lambda document: document.id)
+    pairs: list[Pair] = []
+    owners: list[int] = []
+    for owner, sequence in enumerate(sequences):
+        length = len(sequence) if context_length is None else context_length
+        for window in windows(len(sequence), context_length=length, overlap=overlap):
+            ids = sequence.tolist()
+            pairs.append((ids[window.start : window.scored], ids[window.scored : window.stop]))
+            owners.append(owner)
+    nats = -scorer.log_likelihoods(pairs)
+    return np.bincount(np.array(owners, dtype=np.int64), weights=nats, minlength=len(sequences)) / math.log(2)

@@ -1,9 +1,9 @@
 """Cloze questions made from held-out documents, and what can be scored on them without a model.
 
 A question is a context, its true continuation and three distractors taken from later in the same document (a
-distractor from another document is told by its words alone). Every option begins at the same kind of boundary, the
-beginning of a line or of a word inside one, and ends before a word or a line; all have about the same number of
-tokens; none overlaps or repeats another.
+distractor from another document is told by its words alone). Every option begins at the same kind of boundary, a
+line's first word or a word inside a line, and ends before another; all have about the same number of tokens; none
+overlaps or repeats another.
 """
 
 import hashlib
@@ -94,14 +94,22 @@ def make_questions(
 
 
 def boundaries(ids: Ids, pieces: Sequence[bytes]) -> list[Boundary | None]:
-    """What begins at each token: a line, a word inside a line after a space, or neither (None)."""
+    """What begins at each token: a line's first word or sign, one after a space inside a line, or neither (None).
+
+    A line's indentation, and the line end itself, belong to what stands before.
+    """
     found: list[Boundary | None] = [None] * len(ids)
-    for i in range(1, len(ids)):
-        before, here = pieces[ids[i - 1]], pieces[ids[i]]
-        if before.endswith(b"\n"):
-            found[i] = None if here.startswith(b"\n") else "line"
-        elif here.startswith(b" ") and here.strip() and not before.endswith(b" ") and not here.startswith(b"  "):
-            found[i] = "word"
+    line_is_blank = True
+    for i, token in enumerate(ids):
+        piece = pieces[token]
+        shown = piece.lstrip()
+        if i > 0 and shown and shown[0] & 0xC0 != 0x80 and b"\n" not in piece[: len(piece) - len(shown)]:
+            if line_is_blank:
+                found[i] = "line"
+            elif piece.startswith(b" "):
+                found[i] = "word"
+        *ended, last = piece.split(b"\n")
+        line_is_blank = (line_is_blank or bool(ended)) and not last.strip()
     return found
 
 

@@ -1,45 +1,59 @@
-"""What anything that gives tokens a probability offers to the evaluations, and the n-gram model as one of them."""
+"""What anything that gives tokens a probability offers to the evaluations: the n-gram model and a decoder alike."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from waman.evaluation.metrics import Floats
 from waman.evaluation.ngram import NgramModel, log_probabilities
+from waman.inference.scoring import Query, score
+from waman.model.decoder import Decoder
 
-Ids = NDArray[np.int64]
+Pair = tuple[Sequence[int], Sequence[int]]
+"""Token ids of a context, at least one, and of its continuation."""
 
 
-class LanguageModel(Protocol):
-    """Natural log-probabilities of token ids, given those before them."""
+class TokenScorer(Protocol):
+    """Natural log-likelihoods of continuations, given their contexts."""
 
-    def sequences(self, sequences: Sequence[Ids]) -> list[Floats]:
-        """ids (length,) each, of any length -> log-probability of every token after the first (length - 1,) each."""
+    def log_likelihoods(self, pairs: Sequence[Pair]) -> Floats:
+        """(context, continuation) pairs -> nats (pairs,)."""
 
-    def options(self, contexts: Sequence[Ids], options: Sequence[Sequence[Ids]]) -> list[Floats]:
-        """Contexts (length,) and each one's options (tokens,) -> log-likelihood of every option (options,) each."""
+
+@dataclass(frozen=True)
+class Network:
+    """A decoder. A context and its continuation must fit into the context length, its last token not counted."""
+
+    decoder: Decoder
+
+    def log_likelihoods(self, pairs: Sequence[Pair]) -> Floats:
+        """Nats (pairs,); a context that several pairs share is read once."""
+        found = score(self.decoder, [Query(tuple(context), tuple(continuation)) for context, continuation in pairs])
+        return np.array([one.log_likelihood for one in found], dtype=np.float64)
 
 
 @dataclass(frozen=True)
 class Ngrams:
-    """The n-gram model as a LanguageModel."""
+    """The n-gram model. Of a context only the last order - 1 tokens matter."""
 
     model: NgramModel
 
-    def sequences(self, sequences: Sequence[Ids]) -> list[Floats]:
-        """Log-probabilities of every token after the first."""
-        return log_probabilities(self.model, sequences)
+    def log_likelihoods(self, pairs: Sequence[Pair]) -> Floats:
+        """Nats (pairs,); pairs may be of any length."""
+        reach = max(len(self.model.orders) - 1, 1)
+        joined = [np.array([*context[-reach:], *continuation], dtype=np.int64) for context, continuation in pairs]
+        logs = log_probabilities(self.model, joined)
+        return np.array(
+            [one[len(one) - len(continuation) :].sum() for one, (_, continuation) in zip(logs, pairs, strict=True)]
+        )
 
-    def options(self, contexts: Sequence[Ids], options: Sequence[Sequence[Ids]]) -> list[Floats]:
-        """Log-likelihoods; of a context only the last order - 1 tokens matter."""
-        reach = len(self.model.orders) - 1
-        joined = [
-            np.concatenate([context[-max(reach, 1) :], option])
-            for context, many in zip(contexts, options, strict=True)
-            for option in many
-        ]
-        logs = iter(log_probabilities(self.model, joined))
-        return [np.array([next(logs)[-len(option) :].sum() for option in many]) for many in options]
+
+def option_log_likelihoods(
+    scorer: TokenScorer, contexts: Sequence[Sequence[int]], options: Sequence[Sequence[Sequence[int]]]
+) -> list[Floats]:
+    """Contexts and each one's options -> nats of every option (options,) each."""
+    pairs = [(context, option) for context, many in zip(contexts, options, strict=True) for option in many]
+    ends = np.cumsum([len(many) for many in options])
+    return np.split(scorer.log_likelihoods(pairs), ends[:-1]) if len(options) else []

@@ -10,6 +10,8 @@ beginning of a document the context is as short as it is.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 Ids = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
+_ARRAYS = ("keys", "discounted", "backoff")
 _FALLBACK_DISCOUNTS = (0.5, 1.0, 1.5)  # KenLM's --discount_fallback, for counts too few to estimate from
 
 
@@ -95,6 +98,23 @@ def log_probabilities(model: NgramModel, sequences: Sequence[Ids]) -> list[Float
     logs = np.log(probability)
     ends = np.cumsum([len(sequence) for sequence in sequences])
     return [logs[end - len(sequence) + 1 : end] for sequence, end in zip(sequences, ends, strict=True)]
+
+
+def save_ngram(path: Path, model: NgramModel) -> None:
+    """Writes the model as one uncompressed .npz file."""
+    arrays: dict[str, Any] = {"vocab_size": model.vocab_size, "uniform": model.uniform}
+    for k, order in enumerate(model.orders):
+        arrays |= {f"{name}{k}": getattr(order, name) for name in _ARRAYS}
+    with path.open("wb") as file:
+        np.savez(file, **arrays)
+
+
+def load_ngram(path: Path) -> NgramModel:
+    """The model that `save_ngram` wrote."""
+    with np.load(path) as arrays:
+        num_orders = sum(name.startswith(_ARRAYS[0]) for name in arrays.files)
+        orders = tuple(Order(**{name: arrays[f"{name}{k}"] for name in _ARRAYS}) for k in range(num_orders))
+        return NgramModel(int(arrays["vocab_size"]), float(arrays["uniform"]), orders)
 
 
 def _join(sequences: Sequence[Ids]) -> tuple[Ids, Ids]:

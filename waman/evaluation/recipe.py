@@ -33,6 +33,8 @@ class Cloze:
 
     scorers: tuple[Literal["word_overlap", "ngram", "untrained"], ...] = ("word_overlap", "ngram", "untrained")
     """What the model is compared with: words shared with the context, the n-gram model, the same network untrained."""
+    unconditional: bool = True
+    """Whether options are also scored without their context, for the second normaliser; costs half as much again."""
     num_questions: int = 1000
     """Questions at most; fewer where the held-out documents give no more."""
     max_per_document: int = 20
@@ -77,12 +79,12 @@ class Ngram:
 
     order: int = 5
     """Tokens of the longest n-gram."""
-    max_tokens: int = 20_000_000
-    """Training tokens at most: a draw of whole training documents where there are more (about 150 bytes each)."""
+    max_bytes: int = 32_000_000
+    """Bytes of training text at most: a draw of documents where there is more; some 150 bytes of memory per token."""
 
     def __post_init__(self) -> None:
         _at_least("order", self.order, 1)
-        _at_least("max_tokens", self.max_tokens, 0)
+        _at_least("max_bytes", self.max_bytes, 0)
 
 
 @dataclass(frozen=True)
@@ -114,8 +116,13 @@ class EvaluateRecipe:
     """Held-out n-grams seen in training, and the figures without such documents."""
     ngram: Ngram = field(default_factory=Ngram)
     """The n-gram model, trained where a part asks for it."""
+    max_held_out_bytes: int = 20_000_000
+    """Bytes of held-out text that are looked at: a draw of documents where there is more."""
     seed: int = 0
     """Of every draw: documents, questions, the untrained network, the bootstrap."""
+
+    def __post_init__(self) -> None:
+        _at_least("max_held_out_bytes", self.max_held_out_bytes, 1)
 
 
 def _at_least(name: str, value: int, least: int) -> None:
