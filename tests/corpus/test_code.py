@@ -25,7 +25,7 @@ def test_alphanumeric_characters() -> None:
         "# Copyright (c) 2001-2006 A. Name\n# All rights reserved.\n",
         "# SPDX-License-Identifier: MIT\n\n",
         "# Copyright 2020 A. Name\n#\n# Redistribution and use are permitted:\n#\n# 1. keep this\n#\n# NO LICENCE\n#\n",
-        "# Copyright 2001 A. Name\n#\n# This is given as it is, without any\n# warranty.\n#\n# Permission is\n# granted to all.\n\n",
+        "# Copyright 2001 A. Name\n#\n# No express\n# warranty.\n#\n# Permission is\n# granted to all.\n\n",
         "// Licensed under the Apache License, Version 2.0\n//\n\n",
         "/* Copyright (C) 1999\n * Permission is hereby granted to everyone\n */\n",
     ],

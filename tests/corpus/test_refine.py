@@ -1,4 +1,6 @@
 import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from waman.corpus.filters.code import LicenceHeader
 from waman.corpus.filters.quality import NumWords
 from waman.corpus.recipe import MinHash, RecurringLines, RefineRecipe
 from waman.corpus.refine import refine
-from waman.dataflow import Executor, Inline, Local
+from waman.dataflow import Executor, Inline, Job, Local, Outcome, UnitFunction
 from waman.document import Document, read_documents, read_drops
 from waman.errors import InputError
 from waman.settings import Off
@@ -218,6 +220,37 @@ def test_the_cut_into_units_changes_nothing_but_the_files(tmp_path: Path, monkey
     assert list(read_documents(cut)) == list(read_documents(whole))
     assert list(read_drops(cut)) == list(read_drops(whole))
     assert cut.counts == whole.counts
+
+
+@dataclass(frozen=True)
+class Stopping:
+    """Stops the door after some units, as a kill would: what is whole by then is what a later run finds."""
+
+    units: list[str]
+    budget: int
+
+    def run(self, function: UnitFunction, jobs: Sequence[tuple[Job, Path]]) -> Iterator[Outcome]:
+        for (job, _), outcome in zip(jobs, Inline().run(function, jobs), strict=True):
+            if len(self.units) == self.budget:
+                raise KeyboardInterrupt
+            self.units.append(f"{function.__name__} {job.name}")
+            yield outcome
+
+
+@pytest.mark.parametrize("budget", [1, 3, 4, 6, 7])
+def test_a_stopped_run_is_resumed_to_the_same_bytes_without_doing_units_again(tmp_path: Path, budget: int) -> None:
+    documents = many_documents()
+    inputs = [make_documents(tmp_path / "in", *(documents[i::4] for i in range(4)))]
+    whole = refine(PLAIN, documents=inputs, out=tmp_path / "whole", executor=Inline())
+    before, after = Stopping([], budget), Stopping([], 100)
+    with pytest.raises(KeyboardInterrupt):
+        refine(PLAIN, documents=inputs, out=tmp_path / "out", executor=before)
+    assert (tmp_path / "out.partial").is_dir()
+    resumed = refine(PLAIN, documents=inputs, out=tmp_path / "out", executor=after)
+    assert resumed.manifest is not None
+    assert whole.manifest is not None
+    assert resumed.manifest.files == whole.manifest.files
+    assert len(before.units + after.units) == len(set(before.units + after.units)) == 8
 
 
 def test_finished_work_is_returned_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
