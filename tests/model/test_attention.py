@@ -9,9 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from waman.model import attention
 from waman.model.attention import attend, attend_plainly
-from waman.model.masks import Cached, Causal, Document, Mask, allowed, cut
-
-CPU = torch.device("cpu")
+from waman.model.masks import Cached, Causal, Document, Mask, Panel, allowed, cut
 
 
 def draw(batch: int, heads: int, kv_heads: int, query_time: int, key_time: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -52,6 +50,7 @@ def test_blockwise_attention_equals_the_formula_in_output_and_gradients(
     monkeypatch: pytest.MonkeyPatch, name: str, heads: int, kv_heads: int, query_time: int, key_time: int
 ) -> None:
     monkeypatch.setattr(attention, "PANEL_QUERIES", 16)
+    monkeypatch.setattr(attention, "PANEL_SCORES", 3000)
     inputs = draw(4, heads, kv_heads, query_time, key_time)
     mask = mask_named(name, 4, query_time, key_time)
     got, expected = attend(*inputs, mask), attend_plainly(*inputs, mask)
@@ -69,11 +68,24 @@ def test_the_formula_itself_equals_torch_on_a_causal_mask() -> None:
     torch.testing.assert_close(attend_plainly(queries, keys, values, Causal()), expected)
 
 
-def covered(mask: Mask, *, batch: int, query_time: int, key_time: int, height: int) -> tuple[Tensor, int]:
-    """Which pairs the panels allow, each at most once, and the number of pairs they compute."""
+def panels_of(mask: Mask, *, batch: int, query_time: int, key_time: int, max_pairs: int = 10**6) -> list[Panel]:
+    return cut(
+        mask,
+        batch=batch,
+        query_length=query_time,
+        key_length=key_time,
+        max_queries=16,
+        max_pairs=max_pairs,
+        dtype=torch.float32,
+        device=torch.device("cpu"),
+    )
+
+
+def covered(panels: list[Panel], batch: int, query_time: int, key_time: int) -> tuple[Tensor, int]:
+    """How often the panels allow each pair, and the number of pairs they compute."""
     seen = torch.zeros(batch, query_time, key_time, dtype=torch.long)
     computed = 0
-    for panel in cut(mask, batch=batch, query_length=query_time, key_length=key_time, height=height, device=CPU):
+    for panel in panels:
         block = torch.ones_like(seen[panel.rows, panel.queries, panel.keys])
         computed += block.numel()
         if panel.bias is not None:
@@ -83,32 +95,39 @@ def covered(mask: Mask, *, batch: int, query_time: int, key_time: int, height: i
 
 
 @pytest.mark.parametrize("name", ["causal", "document", "cached"])
-def test_panels_cover_every_allowed_pair_once(name: str) -> None:
+@pytest.mark.parametrize("max_pairs", [1, 3000, 10**6])
+def test_panels_cover_every_allowed_pair_once(name: str, max_pairs: int) -> None:
     mask = mask_named(name, 5, 45, 70)
-    seen, _ = covered(mask, batch=5, query_time=45, key_time=70, height=16)
-    assert torch.equal(seen, allowed(mask, 45, 70, CPU).expand(5, -1, -1).long())
+    panels = panels_of(mask, batch=5, query_time=45, key_time=70, max_pairs=max_pairs)
+    seen, _ = covered(panels, 5, 45, 70)
+    assert torch.equal(seen, allowed(mask, 45, 70, torch.device("cpu")).expand(5, -1, -1).long())
 
 
 def test_keys_after_a_panel_are_not_computed() -> None:
-    _, computed = covered(Causal(), batch=3, query_time=64, key_time=64, height=16)
+    _, computed = covered(panels_of(Causal(), batch=3, query_time=64, key_time=64), 3, 64, 64)
     assert computed == 3 * 16 * (16 + 32 + 48 + 64)
 
 
 def test_keys_of_earlier_documents_are_not_computed() -> None:
     ids = torch.tensor([[0] * 32 + [1] * 32, [0] * 24 + [1] * 40])
-    _, computed = covered(Document(ids), batch=2, query_time=64, key_time=64, height=16)
+    _, computed = covered(panels_of(Document(ids), batch=2, query_time=64, key_time=64), 2, 64, 64)
     first_row = 16 * (16 + 32 + 16 + 32)
     second_row = 16 * (16 + 32 + (48 - 24) + (64 - 24))
     assert computed == first_row + second_row
 
 
-def test_rows_of_one_document_share_panels_with_each_other() -> None:
+def test_rows_of_one_document_share_panels() -> None:
     ids = torch.tensor([[5] * 32, [7] * 32, [9] * 32])
-    panels = cut(Document(ids), batch=3, query_length=32, key_length=32, height=16, device=CPU)
+    panels = panels_of(Document(ids), batch=3, query_time=32, key_time=32)
     assert [(panel.rows, panel.keys) for panel in panels] == [
         (slice(0, 3), slice(0, 16)),
         (slice(0, 3), slice(0, 32)),
     ]
+
+
+def test_panels_are_split_by_rows_to_stay_small() -> None:
+    panels = panels_of(Causal(), batch=5, query_time=16, key_time=16, max_pairs=2 * 16 * 16)
+    assert [panel.rows for panel in panels] == [slice(0, 2), slice(2, 4), slice(4, 5)]
 
 
 class LargestTensor(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -125,14 +144,17 @@ class LargestTensor(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 @pytest.mark.parametrize("name", ["causal", "document"])
-def test_no_tensor_grows_with_the_square_of_the_context(name: str) -> None:
-    time, heads = 1024, 2
-    queries, keys, values = (x.detach().float().requires_grad_() for x in draw(2, heads, 1, time, time))
-    mask = mask_named(name, 2, time, time)
-    with LargestTensor() as watch:  # type: ignore[no-untyped-call]
-        attend(queries, keys, values, mask).sum().backward()  # type: ignore[no-untyped-call]
-    assert 0 < watch.largest <= 2 * heads * attention.PANEL_QUERIES * time
-    assert watch.largest < 2 * heads * time * time // 4
+def test_no_tensor_grows_with_the_square_of_the_context(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(attention, "PANEL_QUERIES", 16)
+    monkeypatch.setattr(attention, "PANEL_SCORES", 2**14)
+    largest = {}
+    for time in (128, 256):
+        queries, keys, values = (x.detach().requires_grad_() for x in draw(2, 2, 1, time, time))
+        with LargestTensor() as watch:  # type: ignore[no-untyped-call]
+            attend(queries, keys, values, mask_named(name, 2, time, time)).sum().backward()  # type: ignore[no-untyped-call]
+        largest[time] = watch.largest
+        assert 0 < watch.largest <= 2 * 2 * 16 * time, "one panel of queries, or the inputs, which are as large here"
+    assert largest[256] <= 2 * largest[128]
 
 
 def test_only_the_inputs_are_kept_for_the_backward_pass() -> None:

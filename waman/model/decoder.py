@@ -12,6 +12,7 @@ from waman.model.config import ModelConfig, require_vocab_size
 from waman.model.masks import Cached, Causal, Mask
 from waman.model.norm import RootMeanSquareNorm
 from waman.model.position import Rotary
+from waman.model.precision import product_dtype
 
 CAUSAL = Causal()
 
@@ -59,7 +60,7 @@ class Decoder(nn.Module):
         starts = cache.lengths if cache is not None else None
         places = self._places(token_ids, positions, starts)
         x = self.embedding(token_ids)
-        rotation = self.position(places, dtype=_compute_dtype(x))
+        rotation = self.position(places, dtype=product_dtype(x))
         attention = MaskedAttention(_with_starts(mask, starts))
         for layer, block in enumerate(self.blocks):
             x = block(x, attention=attention, rotation=rotation, layer=layer, cache=cache)
@@ -89,9 +90,3 @@ def _with_starts(mask: Mask, starts: Tensor | None) -> Mask:
     if starts is None or not isinstance(mask, Causal) or bool((starts == starts[0]).all()):
         return mask
     return Cached(starts)
-
-
-def _compute_dtype(x: Tensor) -> torch.dtype:
-    """The dtype in which matrix products come out."""
-    device = x.device.type
-    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype

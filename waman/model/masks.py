@@ -32,7 +32,7 @@ Mask = Causal | Document | Cached
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """Consecutive queries of some rows against all keys that they may see."""
+    """Consecutive queries of some rows against consecutive keys, among them all that these queries may see."""
 
     rows: slice
     queries: slice
@@ -57,74 +57,91 @@ def allowed(mask: Mask, query_length: int, key_length: int, device: torch.device
 
 
 def cut(
-    mask: Mask, *, batch: int, query_length: int, key_length: int, height: int, device: torch.device
+    mask: Mask,
+    *,
+    batch: int,
+    query_length: int,
+    key_length: int,
+    max_queries: int,
+    max_pairs: int,
+    dtype: torch.dtype,
+    device: torch.device,
 ) -> list[Panel]:
-    """Panels of at most `height` queries that cover every allowed pair, and no key that no query of a panel may see."""
+    """Panels that cover every allowed pair, and leave out the keys before and after all that a panel may see.
+
+    A panel has at most `max_queries` queries of a row and, unless it is of one row, `max_pairs` query-key pairs.
+    """
     first = key_length - query_length
-    panels = []
-    for start in range(0, query_length, height):
-        queries = slice(start, min(start + height, query_length))
+    triangle = _bias(torch.ones(max_queries, max_queries, dtype=torch.bool, device=device).tril(), dtype)[None]
+    panels: list[Panel] = []
+    for start in range(0, query_length, max_queries):
+        queries = slice(start, min(start + max_queries, query_length))
+        height = queries.stop - queries.start
+        bias = triangle[:, :height, :height] if height > 1 else None
         match mask:
             case Causal():
-                panels.append(_causal_panel(slice(0, batch), queries, slice(0, first + queries.stop), device))
+                panels.append(Panel(slice(0, batch), queries, slice(0, first + queries.stop), bias))
             case Document(document_ids=ids):
-                panels.extend(_document_panels(ids, queries, first))
+                panels.extend(_document_panels(ids, queries, first, bias=bias, dtype=dtype))
             case Cached(starts=starts):
-                panels.append(_cached_panel(starts, queries))
-    return panels
+                panels.append(_cached_panel(starts, queries, dtype))
+    return [part for panel in panels for part in _split_rows(panel, max_pairs)]
 
 
-def _causal_panel(rows: slice, queries: slice, keys: slice, device: torch.device) -> Panel:
-    height = queries.stop - queries.start
-    if height == 1:
-        return Panel(rows, queries, keys, bias=None)
-    later = torch.ones(height, height, dtype=torch.bool, device=device).triu(1)
-    return Panel(rows, queries, keys, bias=_bias(~later)[None])
-
-
-def _document_panels(ids: Tensor, queries: slice, first: int) -> list[Panel]:
-    """Rows whose queries all belong to one document, and start where it does, share a panel."""
-    seen = slice(first + queries.start, first + queries.stop)
-    same_as_first = ids[:, : seen.stop] == ids[:, seen.start, None]
-    whole = same_as_first[:, seen].all(dim=1).tolist()
-    begins = _first_key(ids, seen).tolist()
-    panels: list[Panel] = []
+def _document_panels(
+    ids: Tensor, queries: slice, first: int, *, bias: Tensor | None, dtype: torch.dtype
+) -> list[Panel]:
+    """One panel for neighbouring rows that begin alike and hold one document; one for each row that holds more."""
+    start, stop = first + queries.start, first + queries.stop
+    begins = _first_keys(ids, start, stop)
+    pure = ((ids[:, :stop] == ids[:, stop - 1 : stop]).sum(dim=1) == stop - begins).tolist()
+    starts = begins.tolist()
+    panels = []
     row = 0
-    while row < len(begins):
-        end = row + 1
-        if whole[row]:
-            while end < len(begins) and whole[end] and begins[end] == begins[row]:
+    while row < len(starts):
+        end, keys = row + 1, slice(starts[row], stop)
+        if pure[row]:
+            while end < len(starts) and pure[end] and starts[end] == starts[row]:
                 end += 1
-        panels.append(_document_panel(ids, slice(row, end), queries, slice(begins[row], seen.stop), whole[row]))
+        own = bias if pure[row] else _document_bias(ids[row : row + 1, keys], stop - start, dtype)
+        panels.append(Panel(slice(row, end), queries, keys, own))
         row = end
     return panels
 
 
-def _first_key(ids: Tensor, seen: slice) -> Tensor:
-    """For each row the first key whose id lies between the smallest and the largest id of the queries: (batch,)."""
-    wanted = ids[:, seen]
-    keys = ids[:, : seen.stop]
+def _first_keys(ids: Tensor, start: int, stop: int) -> Tensor:
+    """For each row the first key whose id lies between the smallest and the largest of start to stop: (batch,)."""
+    wanted, keys = ids[:, start:stop], ids[:, :stop]
     near = (keys >= wanted.amin(dim=1, keepdim=True)) & (keys <= wanted.amax(dim=1, keepdim=True))
     return near.int().argmax(dim=1)
 
 
-def _document_panel(ids: Tensor, rows: slice, queries: slice, keys: slice, whole: bool) -> Panel:
-    height = queries.stop - queries.start
-    causal = torch.ones(height, height, dtype=torch.bool, device=ids.device).tril()
-    own = ids[rows, keys]
-    if whole and bool((own == own[:, -1:]).all()):
-        return Panel(rows, queries, keys, bias=_bias(causal)[None])
-    same = own[:, -height:, None] == own[:, None, :]
-    same[:, :, -height:] &= causal
-    return Panel(rows, queries, keys, bias=_bias(same))
+def _document_bias(ids: Tensor, height: int, dtype: torch.dtype) -> Tensor:
+    """ids: (rows, keys), the last `height` of them the queries -> (rows, height, keys)."""
+    same = ids[:, -height:, None] == ids[:, None, :]
+    same[:, :, -height:] &= torch.ones(height, height, dtype=torch.bool, device=ids.device).tril()
+    return _bias(same, dtype)
 
 
-def _cached_panel(starts: Tensor, queries: slice) -> Panel:
+def _cached_panel(starts: Tensor, queries: slice, dtype: torch.dtype) -> Panel:
     places = starts[:, None] + torch.arange(queries.start, queries.stop, device=starts.device)
     stop = int(places.max()) + 1
     keys = torch.arange(stop, device=starts.device)
-    return Panel(slice(0, len(starts)), queries, slice(0, stop), bias=_bias(keys <= places[:, :, None]))
+    return Panel(slice(0, len(starts)), queries, slice(0, stop), _bias(keys <= places[:, :, None], dtype))
 
 
-def _bias(allowed_pairs: Tensor) -> Tensor:
-    return torch.zeros(allowed_pairs.shape, device=allowed_pairs.device).masked_fill_(~allowed_pairs, float("-inf"))
+def _split_rows(panel: Panel, max_pairs: int) -> list[Panel]:
+    pairs = (panel.queries.stop - panel.queries.start) * (panel.keys.stop - panel.keys.start)
+    step = max(1, max_pairs // pairs)
+    parts = []
+    for start in range(panel.rows.start, panel.rows.stop, step):
+        rows = slice(start, min(start + step, panel.rows.stop))
+        bias = panel.bias
+        if bias is not None and len(bias) > 1:
+            bias = bias[start - panel.rows.start : rows.stop - panel.rows.start]
+        parts.append(Panel(rows, panel.queries, panel.keys, bias))
+    return parts
+
+
+def _bias(seen: Tensor, dtype: torch.dtype) -> Tensor:
+    return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill_(~seen, float("-inf"))

@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx, once_differentiable
 
 from waman.model.config import Rope
 
@@ -31,10 +32,55 @@ class Rotary(nn.Module):
         self.register_buffer("sin", torch.cat((-angles.sin(), angles.sin()), dim=-1), persistent=False)
 
     def forward(self, positions: Tensor | slice, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """positions: a slice or (batch, time) -> cos, sin with the sign of the rotation: (..., time, 1, head_dim)."""
-        return self.cos[positions].to(dtype).unsqueeze(-2), self.sin[positions].to(dtype).unsqueeze(-2)
+        """positions: a slice or (batch, time) -> cos, sin: (batch or none, 1, time, head_dim), for `split_and_turn`."""
+        return self.cos[positions].to(dtype).unsqueeze(-3), self.sin[positions].to(dtype).unsqueeze(-3)
 
 
-def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """x: (batch, time, heads, head_dim) turned by cos, sin: (..., time, 1, head_dim) as `Rotary` gives them."""
-    return x * cos + x.roll(x.shape[-1] // 2, dims=-1) * sin
+def split_and_turn(
+    heads: Tensor, rotation: tuple[Tensor, Tensor], *, num_heads: int, num_kv_heads: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries, keys and values of a fused product, queries and keys turned by their position.
+
+    heads: (batch, time, num_heads + 2 * num_kv_heads, head_dim)
+    -> (batch, num_heads, time, head_dim), and twice (batch, num_kv_heads, time, head_dim); contiguous.
+    """
+    cos, sin = rotation
+    queries, keys, values = _SplitAndTurn.apply(heads, cos, sin, (num_heads, num_kv_heads, num_kv_heads))  # type: ignore[no-untyped-call]
+    return queries, keys, values
+
+
+class _SplitAndTurn(torch.autograd.Function):
+    """Writes each part once, in the layout that attention reads; keeps no activation."""
+
+    @staticmethod
+    def forward(
+        ctx: FunctionCtx, heads: Tensor, cos: Tensor, sin: Tensor, sizes: tuple[int, int, int]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        ctx.save_for_backward(cos, sin)
+        ctx.sizes = sizes  # type: ignore[attr-defined]
+        queries, keys, values = torch.split(heads.transpose(1, 2), list(sizes), dim=1)
+        return _turn(queries, cos, sin), _turn(keys, cos, sin), values.contiguous()
+
+    @staticmethod
+    @once_differentiable
+    def backward(
+        ctx: FunctionCtx, grad_queries: Tensor, grad_keys: Tensor, grad_values: Tensor
+    ) -> tuple[Tensor, None, None, None]:
+        """The gradient turns back: by the negative angle."""
+        cos, sin = ctx.saved_tensors  # type: ignore[attr-defined]
+        batch, _, time, head_dim = grad_queries.shape
+        sizes = ctx.sizes  # type: ignore[attr-defined]
+        gradient = grad_queries.new_empty(batch, time, sum(sizes), head_dim)
+        queries, keys, values = torch.split(gradient.transpose(1, 2), list(sizes), dim=1)
+        queries.copy_(_turn(grad_queries, cos, -sin))
+        keys.copy_(_turn(grad_keys, cos, -sin))
+        values.copy_(grad_values)
+        return gradient, None, None, None
+
+
+def _turn(x: Tensor, cos: Tensor, signed_sin: Tensor) -> Tensor:
+    """x: (batch, heads, time, head_dim) -> the same, contiguous."""
+    turned = x.new_empty(x.shape)
+    torch.mul(x, cos, out=turned)
+    first, second = x.chunk(2, dim=-1)
+    return turned.addcmul_(torch.cat((second, first), dim=-1), signed_sin)
