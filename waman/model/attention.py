@@ -102,11 +102,11 @@ class _Panelled(torch.autograd.Function):
                 q, k, v = _panel_of(panel, queries, keys, values)
                 g = gradient[panel.rows, :, panel.queries].reshape(q.shape)
                 probabilities = _probabilities(q, k, panel)
-                _panel_view(grad_values, panel).baddbmm_(probabilities.mT, g)
+                grad_values[panel.rows, :, panel.keys] += _ungrouped(torch.bmm(probabilities.mT, g), panel)
                 grad_scores = torch.bmm(g, v.mT)
                 grad_scores -= (grad_scores * probabilities).sum(dim=-1, keepdim=True)
                 grad_scores *= probabilities
-                _panel_view(grad_keys, panel).baddbmm_(grad_scores.mT, q)
+                grad_keys[panel.rows, :, panel.keys] += _ungrouped(torch.bmm(grad_scores.mT, q), panel)
                 target = grad_queries[panel.rows, :, panel.queries]
                 torch.mul(torch.bmm(grad_scores, k).view(target.shape), _scale(queries), out=target)
         return grad_queries, grad_keys, grad_values, None
@@ -124,10 +124,9 @@ def _panel_of(panel: Panel, queries: Tensor, keys: Tensor, values: Tensor) -> tu
     return grouped, keys[panel.rows, :, panel.keys].flatten(0, 1), values[panel.rows, :, panel.keys].flatten(0, 1)
 
 
-def _panel_view(x: Tensor, panel: Panel) -> Tensor:
-    """The panel's keys in a contiguous (batch, kv_heads, time, head_dim), to be written: (rows * kv_heads, ...)."""
-    part = x[panel.rows, :, panel.keys]
-    return part.view(-1, *part.shape[2:])
+def _ungrouped(x: Tensor, panel: Panel) -> Tensor:
+    """(rows * kv_heads, keys, head_dim) -> (rows, kv_heads, keys, head_dim)."""
+    return x.view(panel.rows.stop - panel.rows.start, -1, *x.shape[1:])
 
 
 def _probabilities(q: Tensor, k: Tensor, panel: Panel) -> Tensor:
