@@ -33,8 +33,8 @@ _SAME = {
     "_collections_abc": "collections", "_compat_pickle": "pickle", "_py_abc": "abc", "_pydatetime": "datetime",
     "_pydecimal": "decimal", "_pyio": "io", "_pylong": "int", "_strptime": "time", "_threading_local": "threading",
     "_weakrefset": "weakref", "_markupbase": "html", "_sitebuiltins": "site", "_bootsubprocess": "subprocess",
-    "genericpath": "os", "ntpath": "os", "posixpath": "os", "nturl2path": "urllib", "sre_compile": "re",
-    "sre_constants": "re", "sre_parse": "re",
+    "genericpath": "os", "ntpath": "os", "posixpath": "os", "nturl2path": "urllib", "posix": "os", "nt": "os",
+    "sre_compile": "re", "sre_constants": "re", "sre_parse": "re",
 }  # fmt: skip
 
 
