@@ -54,3 +54,10 @@ def test_too_many_characters_say_what_they_need() -> None:
     text = "".join(chr(0xAC00 + number) * 2 for number in range(50))
     with pytest.raises(InputError, match=r"has 51 characters to cover, the vocabulary has room for 39.*more than 312"):
         bpe.learn_pieces([text], vocab_size=300, character_coverage=1.0)
+
+
+def test_characters_leave_room_for_words() -> None:
+    words = " ".join(chr(0xAC00 + number) * 2 for number in range(50))
+    pieces = bpe.learn_pieces([words * 3], vocab_size=300, character_coverage=1.0, max_character_share=0.5)
+    assert len(pieces.characters) == 19
+    assert len(pieces.merged) == 39 - 19

@@ -83,6 +83,8 @@ def test_wrong_recipes_say_what_was_expected() -> None:
         TokenizerRecipe(vocab_size=261)
     with pytest.raises(RecipeError, match=r"character_coverage: found 0\.0, expected above 0"):
         TokenizerRecipe(character_coverage=0.0)
+    with pytest.raises(RecipeError, match=r"max_character_share: found 1\.5, expected above 0, at most 1"):
+        TokenizerRecipe(max_character_share=1.5)
     with pytest.raises(RecipeError, match="sample_bytes: found 0, expected at least 1"):
         TokenizerRecipe(sample_bytes=0)
 

@@ -61,7 +61,9 @@ def covered_characters(counts: Counter[str], coverage: float) -> list[str]:
     return kept
 
 
-def learn_pieces(texts: Sequence[str], *, vocab_size: int, character_coverage: float) -> Pieces:
+def learn_pieces(
+    texts: Sequence[str], *, vocab_size: int, character_coverage: float, max_character_share: float = 1.0
+) -> Pieces:
     """Learns characters and merges for a vocabulary of exactly `vocab_size`, fixed tokens included.
 
     Raises InputError where the text is empty, too small or of too many characters for it.
@@ -70,13 +72,14 @@ def learn_pieces(texts: Sequence[str], *, vocab_size: int, character_coverage: f
     if not counts:
         raise InputError("the sample holds no text: expected documents of the train split with text in them")
     counts[SPACE] += counts.pop(" ", 0) + len(texts)
-    covered = covered_characters(counts, character_coverage)
-    characters = covered if SPACE in covered else [*covered, SPACE]
     wanted = vocab_size - NUM_FIXED_TOKENS
+    covered = covered_characters(counts, character_coverage)
+    covered = covered[: max(1, int(max_character_share * wanted))] if max_character_share < 1 else covered
+    characters = covered if SPACE in covered else [*covered, SPACE]
     if len(characters) > wanted:
         raise InputError(
             f"the text has {len(characters)} characters to cover, the vocabulary has room for {wanted}: "
-            f"set vocab_size to more than {len(characters) + NUM_FIXED_TOKENS}, or a lower character_coverage"
+            f"set vocab_size to more than {len(characters) + NUM_FIXED_TOKENS}, or a lower max_character_share"
         )
     rare = sorted(counts.keys() - set(characters))
     learned = json.loads(_train(texts, rare, wanted).to_str())["model"]

@@ -16,6 +16,8 @@ class TokenizerRecipe:
     """Tokens in all, the 261 fixed ones included."""
     character_coverage: float = 0.9995
     """Share of the sample's characters that get a token of their own; the rarer ones are spelt in bytes."""
+    max_character_share: float = 0.35
+    """Share of the learned tokens that single characters may take at most: more leaves too few for Korean's words."""
     sample_bytes: int = 64_000_000
     """UTF-8 bytes of text per source to learn from; documents are drawn by a hash of `seed` and their id."""
     measure_bytes: int = 2_000_000
@@ -29,8 +31,9 @@ class TokenizerRecipe:
                 f"vocab_size: found {self.vocab_size}, expected more than the {NUM_FIXED_TOKENS} fixed tokens "
                 "(3 for text ends and the unknown, 256 bytes, 2 for chat)"
             )
-        if not 0.0 < self.character_coverage <= 1.0:
-            raise RecipeError(f"character_coverage: found {self.character_coverage}, expected above 0, at most 1")
+        for name in ("character_coverage", "max_character_share"):
+            if not 0.0 < getattr(self, name) <= 1.0:
+                raise RecipeError(f"{name}: found {getattr(self, name)}, expected above 0, at most 1")
         for name in ("sample_bytes", "measure_bytes"):
             if getattr(self, name) < 1:
                 raise RecipeError(f"{name}: found {getattr(self, name)}, expected at least 1")

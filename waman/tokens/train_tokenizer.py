@@ -127,7 +127,12 @@ def _learn_unit(job: _LearnJob, folder: Path) -> Counts:
     documents = _read_samples(job.samples, TRAIN)
     drawn = _draw_by_source(documents, seed=recipe.seed, max_bytes=recipe.sample_bytes)
     texts = [document.text for chosen in drawn.values() for document in chosen]
-    pieces = bpe.learn_pieces(texts, vocab_size=recipe.vocab_size, character_coverage=recipe.character_coverage)
+    pieces = bpe.learn_pieces(
+        texts,
+        vocab_size=recipe.vocab_size,
+        character_coverage=recipe.character_coverage,
+        max_character_share=recipe.max_character_share,
+    )
     own_tokenizer(bpe.build(pieces)).save(folder)
     sizes = {source: sum(len(one.text.encode()) for one in chosen) for source, chosen in drawn.items()}
     return {
