@@ -92,8 +92,10 @@ def test_the_table_is_the_same_whatever_the_number_of_workers(tmp_path: Path) ->
 def test_proportions_that_do_not_fit_the_sources_are_refused(
     tmp_path: Path, proportions: dict[str, float], message: str
 ) -> None:
+    documents = two_sources(tmp_path)
     with pytest.raises(InputError, match=message):
-        run(tmp_path, MixRecipe(proportions=proportions), two_sources(tmp_path))
+        run(tmp_path, MixRecipe(proportions=proportions), documents)
+    run(tmp_path, MixRecipe(), documents)  # nothing of the other recipe is in the way
 
 
 def test_nothing_to_mix_is_refused(tmp_path: Path) -> None:
@@ -102,6 +104,14 @@ def test_nothing_to_mix_is_refused(tmp_path: Path) -> None:
     blank = [make_document("", group=f"g{i}", name=str(i)) for i in range(3)]
     with pytest.raises(InputError, match="hold no text to train on"):
         run(tmp_path, MixRecipe(), [make_documents(tmp_path / "blank", blank)])
+
+
+def test_one_group_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    documents = [make_documents(tmp_path / "in", [make_document("one"), make_document("two")])]
+    with pytest.raises(InputError, match="cannot hold out"):
+        run(tmp_path, MixRecipe(), documents)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in"]
+    assert set(read_split(run(tmp_path, MixRecipe(held_out=Off()), documents)).values()) == {"train"}
 
 
 def test_one_artifact_given_twice_or_of_another_kind_is_refused(tmp_path: Path) -> None:

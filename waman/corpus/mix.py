@@ -4,6 +4,7 @@ import difflib
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ from waman.corpus.held_out import hold_out
 from waman.corpus.recipe import HeldOut, MixRecipe
 from waman.corpus.units import Rows, cut_units
 from waman.dataflow import Executor, Job
+from waman.document import document_files
 from waman.errors import InputError
 from waman.manifest import to_json, write_whole
 
@@ -59,7 +61,9 @@ def mix(
     )
     if draft.finished is not None:
         return draft.finished
-    jobs = [Job(f"{number:05d}", rows) for number, rows in enumerate(cut_units(documents))]
+    units = cut_units(documents)
+    _check_recipe(recipe, documents)
+    jobs = [Job(f"{number:05d}", rows) for number, rows in enumerate(units)]
     with draft:
         draft.run_units(_measure_unit, jobs, executor=executor, stage="measure", scratch=True)
         sizes = _add_sizes(draft.unit_folders("measure"))
@@ -90,6 +94,16 @@ def read_sources(mixture: Artifact) -> dict[str, dict[str, Any]]:
 def num_epochs(proportion: float, training_bytes: int, source_bytes: int) -> float:
     """How often a source is read (Touvron et al. 2023, table 1): its share of the training over its size."""
     return proportion * training_bytes / source_bytes if source_bytes else 0.0
+
+
+def _check_recipe(recipe: MixRecipe, documents: Sequence[Artifact]) -> None:
+    """Finds what does not fit from two columns, before anything is written that would then be of another recipe."""
+    names = ["source", "group"]
+    tables = [pq.read_table(path, columns=names) for one in documents for path in document_files(one)]
+    found = pa.concat_tables(tables).group_by(names).aggregate([]).to_pylist()
+    pairs = sorted((record["group"], record["source"]) for record in found)
+    _proportions(recipe.proportions, {source: 1 for _, source in sorted(pairs, key=itemgetter(1))})
+    _choose_held_out(recipe, dict.fromkeys(pairs, (1, 1)))
 
 
 def _measure_unit(rows: Rows, folder: Path) -> dict[str, int]:
