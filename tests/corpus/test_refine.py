@@ -164,6 +164,26 @@ def test_recurring_lines_go_where_they_recur(tmp_path: Path) -> None:
     assert [one.text for one in read_documents(run(tmp_path, rare, pages))] == [one.text for one in pages]
 
 
+def test_a_line_that_recurs_on_one_host_goes_there_alone(tmp_path: Path) -> None:
+    menu = "Home News Contact Imprint"
+    pages = [make_document(f"{menu}\n{prose(i)}", group=f"host{i % 10}", name=str(i)) for i in range(60)]
+    pages += [make_document(f"{menu}\n{prose(100 + i)}", group="other", name=f"o{i}") for i in range(3)]
+    pages += [make_document(prose(200 + i), group=f"host{i % 10}", name=f"p{i}") for i in range(60)]
+    rule = RecurringLines(
+        min_documents=4, min_share=0.51
+    )  # it stands in 63 of 123, in 6 of a host's 12, in all 3 of the other
+    assert all(menu not in one.text for one in read_documents(run(tmp_path, _lines(rule), pages)))
+    rule = RecurringLines(min_documents=4, min_share=0.55)
+    assert sum(menu in one.text for one in read_documents(run(tmp_path, _lines(rule), pages))) == 63
+    rule = RecurringLines(min_documents=3, min_share=0.55)
+    kept = [one for one in read_documents(run(tmp_path, _lines(rule), pages)) if menu in one.text]
+    assert {one.group for one in kept} == {f"host{i}" for i in range(10)}
+
+
+def _lines(rule: RecurringLines) -> RefineRecipe:
+    return RefineRecipe(filters={"web": ()}, recurring_lines=rule)
+
+
 def test_a_line_recurs_in_documents_that_stay_not_in_their_copies(tmp_path: Path) -> None:
     text = "a line of three\n" + prose(1)
     rule = RecurringLines(min_documents=3, min_share=0.0)

@@ -37,12 +37,12 @@ class MinHash:
 
 @dataclass(frozen=True)
 class RecurringLines:
-    """Lines that stand in many documents of one source are removed as boilerplate."""
+    """Lines that stand in many documents of one source or group are removed as boilerplate."""
 
     sources: tuple[str, ...] = ("web",)
     """Where to look for them. Not in code: there `return None` recurs and is no boilerplate."""
     min_documents: int = 10
-    """In how many documents of the source a line stands at least, ..."""
+    """In how many documents of the source, or of one group (a host), a line stands at least, ..."""
     min_share: float = 0.1
     """... and in which share of them."""
     min_words: int = 2

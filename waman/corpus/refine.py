@@ -104,8 +104,9 @@ def _filter_unit(job: _FilterJob, folder: Path) -> Counts:
 
 
 def _signed(folder: Path) -> SignedUnit:
-    table = pq.read_table(folder / PASSED, columns=["id", "source"])
-    return SignedUnit(table["id"].to_pylist(), table["source"].to_pylist(), read_signatures(folder))
+    table = pq.read_table(folder / PASSED, columns=["id", "source", "group"])
+    columns = {f"{name}s": table[name].to_pylist() for name in table.column_names}
+    return SignedUnit(**columns, signatures=read_signatures(folder))
 
 
 # The last step, for a unit
@@ -163,7 +164,8 @@ def _without_recurring_lines(funnel: Funnel, document: Document, job: _WriteJob)
     stage = "recurring_lines"
     funnel.enter(stage, document.source, document.text)
     text = document.text
-    keys = job.verdict.recurring.get(document.source)
+    by_group = job.verdict.recurring.get(document.source, {})
+    keys = by_group.get("", frozenset()) | by_group.get(document.group, frozenset())
     if keys:
         text = without_lines(text, keys, rule)
     if not text.strip():

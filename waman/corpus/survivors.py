@@ -1,15 +1,16 @@
 """Which documents of the whole corpus are duplicates of which, and which lines recur, worked out from signatures."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from waman.corpus.duplicates.clusters import Clusters, find_clusters
+from waman.corpus.duplicates.clusters import Clusters, Indices, find_clusters
 from waman.corpus.duplicates.lines import recurring_keys
 from waman.corpus.recipe import RecurringLines, RefineRecipe
 from waman.corpus.signatures import Signatures
+from waman.ngrams import Hashes
 
 EXACT, NEAR = "exact_duplicate", "near_duplicate"
 
@@ -20,6 +21,7 @@ class SignedUnit:
 
     ids: Sequence[str]
     sources: Sequence[str]
+    groups: Sequence[str]
     signatures: Signatures
 
 
@@ -40,8 +42,8 @@ class UnitVerdict:
 
     duplicates: dict[int, Duplicate]
     """Row -> why it is dropped."""
-    recurring: dict[str, frozenset[int]]
-    """Source -> keys of lines to be removed."""
+    recurring: dict[str, dict[str, frozenset[int]]]
+    """Source -> group -> keys of lines to be removed; group "" is for every group."""
 
 
 def find_survivors(units: Sequence[SignedUnit], recipe: RefineRecipe) -> list[UnitVerdict]:
@@ -83,18 +85,34 @@ def _cluster(units: Sequence[SignedUnit]) -> tuple[Clusters, Clusters]:
 
 def _recurring_lines(
     units: Sequence[SignedUnit], is_kept: NDArray[np.bool_], recipe: RefineRecipe
-) -> dict[str, frozenset[int]]:
-    """The keys of the lines that recur in the documents that stay, by source."""
+) -> dict[str, dict[str, frozenset[int]]]:
+    """The keys of the lines that recur in the documents that stay, by source and group; group "" is for every group."""
     rule = recipe.recurring_lines
     if not isinstance(rule, RecurringLines):
         return {}
-    found: dict[str, frozenset[int]] = {}
+    found: dict[str, dict[str, frozenset[int]]] = {}
     sources = np.array([one for unit in units for one in unit.sources])
+    groups = np.array([one for unit in units for one in unit.groups])
     keys = np.concatenate([unit.signatures.line_keys for unit in units])
     num_lines = np.concatenate([unit.signatures.num_lines for unit in units])
     for source in sorted(rule.sources):
         chosen = is_kept & (sources == source)
-        recurring = recurring_keys(keys[np.repeat(chosen, num_lines)], int(chosen.sum()), rule)
-        if len(recurring):
-            found[source] = frozenset(recurring.tolist())
+        lines = keys[np.repeat(chosen, num_lines)]
+        by_group = _split_by_group(lines, groups[chosen], num_lines[chosen], at_least=rule.min_documents)
+        parts = [("", lines, int(chosen.sum())), *by_group]
+        recurring = {group: recurring_keys(part, count, rule) for group, part, count in parts}
+        found[source] = {group: frozenset(part.tolist()) for group, part in recurring.items() if len(part)}
     return found
+
+
+def _split_by_group(
+    lines: Hashes, groups: NDArray[np.str_], num_lines: Indices, *, at_least: int
+) -> Iterator[tuple[str, Hashes, int]]:
+    """Each group of `at_least` documents with the keys of its documents' lines and their number."""
+    names, numbers, counts = np.unique(groups, return_inverse=True, return_counts=True)
+    of_line = np.repeat(numbers, num_lines)
+    ordered = lines[np.argsort(of_line, kind="stable")]
+    ends = np.cumsum(np.bincount(of_line, minlength=len(names)))
+    for number in np.flatnonzero(counts >= at_least):
+        begin = ends[number - 1] if number else 0
+        yield str(names[number]), ordered[begin : ends[number]], int(counts[number])
