@@ -13,6 +13,8 @@ import torch
 
 from tests.evaluation.conftest import HELD_OUT, made_up_documents
 from waman.artifact import Artifact, verify
+from waman.cli import main as command_line
+from waman.cli.verbs import VERBS
 from waman.dataflow import Inline, Local
 from waman.errors import InputError
 from waman.evaluation.compression import gzip_bits
@@ -316,3 +318,13 @@ def test_scores_are_plain_json_without_numbers_that_are_none(scores: Artifact) -
     assert "NaN" not in text
     assert "Infinity" not in text
     assert json.loads(text)["cloze"]["accuracy"]["model"]["n"] == 30
+
+
+def test_the_command_line_prints_the_tables_and_where_they_are_and_with_json_the_data_alone(
+    scores: Artifact, found: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    verb = next(verb for verb in VERBS if verb.name == "evaluate")
+    command_line._show(verb, scores, as_json=False)
+    assert capsys.readouterr().out == render(found) + f"{scores.path}\n"
+    command_line._show(verb, scores, as_json=True)
+    assert json.loads(capsys.readouterr().out) == found

@@ -1,6 +1,7 @@
 """The command line: `waman VERB [inputs] [--recipe NAME_OR_FILE] [--set field=value ...] --out DIR`."""
 
 import inspect
+import json
 import logging
 import sys
 import textwrap
@@ -95,11 +96,23 @@ def _command(verb: Verb) -> Callable[..., None]:
             raise InputError(f"{verb.name}: no --out: name the directory to write")
         inputs = _open_inputs(verb, options)
         made = resolve(verb.door)(recipe, **inputs, out=options["out"], replace=options["replace"])
-        print(made.path)
+        _show(verb, made, as_json=options.get("json", False))
 
     run.__signature__ = _signature(verb)  # type: ignore[attr-defined]
     run.__name__ = verb.name
     return run
+
+
+def _show(verb: Verb, made: Any, *, as_json: bool) -> None:
+    if verb.shows is None:
+        print(made.path)
+        return
+    data = resolve(verb.shows.read)(made)
+    if as_json:
+        print(json.dumps(data, indent=1, ensure_ascii=False))
+    else:
+        print(resolve(verb.shows.render)(data), end="")
+        print(made.path)
 
 
 def _signature(verb: Verb) -> inspect.Signature:
@@ -124,6 +137,8 @@ def _signature(verb: Verb) -> inspect.Signature:
         option("dry_run", bool, False, typer.Option("--dry-run", help="Print the resolved recipe and stop.")),
         option("debug", bool, False, typer.Option("--debug", help="Show the traceback of an error.")),
     ]
+    if verb.shows is not None:
+        parameters.append(option("json", bool, False, typer.Option("--json", help="Print what it found as JSON.")))
     return inspect.Signature(parameters)
 
 

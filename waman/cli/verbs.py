@@ -28,6 +28,18 @@ class Verb:
     door: str
     """module:function."""
     inputs: tuple[Input, ...] = ()
+    shows: "Shows | None" = None
+    """What to print of the artifact; None: where it is."""
+
+
+@dataclass(frozen=True)
+class Shows:
+    """How a verb's artifact is shown: its data, which `--json` prints, and that data for the eye."""
+
+    read: str
+    """module:function from the artifact to plain data."""
+    render: str
+    """module:function from that data to text."""
 
 
 _DOCUMENTS = Input("documents", "Artifacts of documents.", ("documents",), many=True)
@@ -82,6 +94,19 @@ VERBS: tuple[Verb, ...] = (
         "waman.training.recipe:PretrainRecipe",
         "waman.training.pretrain:pretrain",
         (Input("tokens", "What `tokenize` made.", ("tokens",)), _TOKENIZER),
+    ),
+    Verb(
+        "evaluate",
+        "Measure a model on held-out text and instructions, beside what needs no model.",
+        "waman.evaluation.recipe:EvaluateRecipe",
+        "waman.evaluation.evaluate:evaluate",
+        (
+            Input("weights", "A weights artifact or a Hugging Face directory.", ("weights",)),
+            _DOCUMENTS,
+            _MIXTURE,
+            Input("instructions", "What `compose` made.", ("instructions",), many=True, optional=True),
+        ),
+        Shows("waman.evaluation.report:read_scores", "waman.evaluation.report:render"),
     ),
 )
 
