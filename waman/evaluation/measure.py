@@ -39,6 +39,7 @@ from waman.tokens.tokenizer import Tokenizer
 from waman.weights.huggingface import load_config, load_decoder
 
 SEEN = "seen.npy"
+_QUESTIONS_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -201,8 +202,17 @@ def _cloze_scores(
     contexts: list[Sequence[int]] = [question.context for question in questions]
     found = {"scores": _as_lists(option_log_likelihoods(scorer, contexts, options))}
     if recipe.unconditional:
-        opening = [Tokenizer.load(setting.weights).bos_id]
-        found["alone"] = _as_lists(option_log_likelihoods(scorer, [opening] * len(options), options))
+        opening = Tokenizer.load(setting.weights).bos_id
+        found["alone"] = _as_lists(_alone(scorer, options, opening))
+    return found
+
+
+def _alone(scorer: TokenScorer, options: Sequence[Sequence[Sequence[int]]], opening: int) -> list[Floats]:
+    """What options are worth after `opening` alone; a few questions at a time, for all share that one context."""
+    found: list[Floats] = []
+    for start in range(0, len(options), _QUESTIONS_AT_ONCE):
+        some = options[start : start + _QUESTIONS_AT_ONCE]
+        found += option_log_likelihoods(scorer, [[opening]] * len(some), some)
     return found
 
 

@@ -13,7 +13,7 @@ class BitsPerByte:
 
     scorers: tuple[Literal["gzip", "lzma", "ngram"], ...] = ("gzip", "lzma", "ngram")
     """What the model is compared with: `gzip -9`, lzma primed with training text, the n-gram model."""
-    max_bytes: int = 200_000
+    max_bytes: int = 100_000
     """UTF-8 bytes of text per source: whole documents, drawn by `seed`, as many as fit."""
     overlap: float = 0.5
     """Share of the model's context length by which windows of a longer document overlap (0: they do not)."""

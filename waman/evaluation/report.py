@@ -94,15 +94,15 @@ def _cloze_title(cloze: Mapping[str, Any]) -> str:
         return "Cloze: no question, the held-out documents are too short"
     return (
         f"Cloze: {cloze['questions']} questions from {cloze['documents']} documents, "
-        f"at most {cloze['most_per_document']} each"
+        f"at most {cloze['most_per_document']} each (gain: over the option without its context)"
     )
 
 
 def _cloze_rows(cloze: Mapping[str, Any]) -> Iterator[Cells]:
     for name, part in {"all": cloze, **cloze["by_source"], **_clean(cloze)}.items():
         yield from _choice_rows(name, part)
-    if "unconditional" in cloze:
-        yield from _choice_rows("all, less alone", {"questions": cloze["questions"], **cloze["unconditional"]})
+        if "unconditional" in part:
+            yield from _choice_rows(f"{name}, gain", {"questions": part["questions"], **part["unconditional"]})
 
 
 def _instruction_rows(instructions: Mapping[str, Any]) -> Iterator[Cells]:
