@@ -18,6 +18,7 @@ from waman.artifact import Artifact, open_artifact, open_input
 from waman.crawl import warc
 from waman.crawl.extract import extract
 from waman.crawl.fetch import fetch
+from waman.crawl.pieces import files_of
 from waman.crawl.recipe import (
     ByField,
     ByFile,
@@ -128,7 +129,9 @@ def test_a_truncated_compressed_file_keeps_the_lines_before_the_break(tmp_path: 
 def test_more_damage_than_allowed_ends_with_the_report(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(jsonl(*({"text": SENTENCE} for _ in range(98))) + b"{\n" + b"{\n")
-    with pytest.raises(DamagedError, match=r"2 of 100 records \(2\.0%\) are damaged, such as a\.jsonl:99: not_json"):
+    with pytest.raises(
+        DamagedError, match=r"2 of 100 records \(2\.0%\) are damaged \(2 not_json\), such as a\.jsonl:99: not_json"
+    ):
         extract(ExtractRecipe(), archives=[open_input(path)], out=tmp_path / "out", executor=Inline())
     assert not (tmp_path / "out").exists()
     path.write_bytes(jsonl(*({"text": SENTENCE} for _ in range(99))) + b"{\n")
@@ -261,6 +264,15 @@ def test_inputs_that_cannot_be_used_are_errors_that_say_what_to_do(tmp_path: Pat
         run(tmp_path, tmp_path / "bad.jsonl")
     with pytest.raises(InputError, match="is of kind 'documents', expected one of crawl"):
         extract(ExtractRecipe(), archives=[run(tmp_path, tmp_path / "a.jsonl")], out=tmp_path / "x")
+
+
+def test_files_that_may_not_be_read_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.jsonl").write_bytes(jsonl({"text": "x"}))
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    with pytest.raises(InputError, match=r"a\.jsonl cannot be read: permission denied"):
+        run(tmp_path, tmp_path / "a.jsonl")
+    with pytest.raises(InputError, match="gone cannot be read: No such file or directory"):
+        files_of(Artifact(tmp_path / "gone", "files", "0"))
 
 
 def test_recipes_out_of_range_are_refused() -> None:

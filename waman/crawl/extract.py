@@ -109,17 +109,16 @@ def _plan_archive(recipe: ExtractRecipe, archive: Artifact, number: int) -> Iter
 
 def _unnumbered(recipe: ExtractRecipe, archive: Artifact) -> Iterator[Piece]:
     source = recipe.source
-    if archive.kind in (python.STANDARD_LIBRARY, python.DISTRIBUTIONS):
-        if not isinstance(source, Python | None):
-            raise InputError(f"{archive.path} holds Python sources, expected --set source.kind=python")
-        plan = python.plan_standard_library if archive.kind == python.STANDARD_LIBRARY else python.plan_distributions
-        return plan(archive.path, source or Python())
-    if isinstance(source, Github):
-        if archive.kind not in ("files", "weights"):
-            raise InputError(f"{archive.path} is no folder, expected a repository or a folder of repositories")
-        return plan_repositories(archive.path, source)
+    if archive.kind in (python.STANDARD_LIBRARY, python.DISTRIBUTIONS) and not isinstance(source, Python | None):
+        raise InputError(f"{archive.path} holds Python sources, expected --set source.kind=python")
+    if archive.kind == python.STANDARD_LIBRARY:
+        return python.plan_standard_library(archive.path, source if isinstance(source, Python) else Python())
+    if archive.kind == python.DISTRIBUTIONS:
+        return python.plan_distributions(archive.path, source if isinstance(source, Python) else Python())
     if isinstance(source, Python):
-        raise InputError(f"{archive.path} is of kind '{archive.kind}', expected what sources.python opens")
+        return python.plan_folder(archive.path, source)
+    if isinstance(source, Github):
+        return plan_repositories(archive.path, source)
     return (
         Piece(path, name, pieces.recognise(path, source), _size(path), fetched=archive.kind == "crawl")
         for path, name in pieces.files_of(archive)
@@ -252,15 +251,16 @@ def _check_readable(archives: Sequence[Artifact], found: Sequence[Counts]) -> No
 
 
 def _check_damage(recipe: ExtractRecipe, counts: dict[str, Any], found: Sequence[Counts]) -> None:
-    """Tells of the damage; raises DamagedError where it is more than the recipe allows."""
+    """Tells of the damage, in the log or, where it is more than the recipe allows, by raising DamagedError."""
     if not counts["damaged"]:
         return
     share = counts["damaged"] / counts["records"]
-    places = [place for unit in found for place in unit["places"]][:_PLACES_SHOWN]
-    told = f"{counts['damaged']} of {counts['records']} records ({share:.1%}) are damaged, such as {'; '.join(places)}"
-    get_logger().warning(told)
+    reasons = ", ".join(f"{count} {reason}" for reason, count in counts["dropped"].items() if reason in DAMAGE)
+    places = "; ".join([place for unit in found for place in unit["places"]][:_PLACES_SHOWN])
+    told = f"{counts['damaged']} of {counts['records']} records ({share:.1%}) are damaged ({reasons}), such as {places}"
     if share > recipe.max_damaged_share:
         raise DamagedError(
             f"{told}\nExpected at most {recipe.max_damaged_share:.1%}: mend the input, or allow more with "
             "--set max_damaged_share=SHARE --replace"
         )
+    get_logger().warning(told)

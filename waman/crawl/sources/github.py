@@ -22,7 +22,7 @@ def plan_repositories(folder: Path, github: Github) -> Iterator[Piece]:
 
     The licence nearest above a file holds for it; the group is the repository. Raises InputError without repositories.
     """
-    found = sorted(_repositories(folder))
+    found = sorted(_repositories(folder)) if folder.is_dir() else []
     if not found:
         raise InputError(f"{folder} holds no repository: expected folders with a licence, .git or a build file")
     for repository in found:

@@ -100,6 +100,15 @@ def plan_distributions(folder: Path, python: Python) -> Iterator[Piece]:
                 yield _source(path, f"{group}/{relative}", group, licence, _module(Path(relative)))
 
 
+def plan_folder(folder: Path, python: Python) -> Iterator[Piece]:
+    """The sources in a folder that is a standard library or holds installed distributions. Raises InputError else."""
+    if (folder / "os.py").is_file():
+        return plan_standard_library(folder, python)
+    if any(folder.glob("*.dist-info")):
+        return plan_distributions(folder, python)
+    raise InputError(f"{folder} holds neither a standard library (os.py) nor distributions (*.dist-info)")
+
+
 def _wanted(group: str, python: Python) -> bool:
     return (python.include is None or group in python.include) and group not in python.exclude
 
