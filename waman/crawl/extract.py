@@ -16,6 +16,7 @@ from waman.crawl.recipe import ExtractRecipe, Github, Python, Rows, Text, Web
 from waman.crawl.sources import python
 from waman.crawl.sources.code import read_code
 from waman.crawl.sources.github import plan_repositories
+from waman.crawl.sources.python import group_of_distribution, group_of_module, open_distributions, open_standard_library
 from waman.crawl.sources.rows import read_jsonl, read_parquet
 from waman.crawl.sources.text import read_text
 from waman.crawl.sources.web import read_web
@@ -23,6 +24,8 @@ from waman.dataflow import Counts, Executor, Job
 from waman.document import Document, Drop, write_documents, write_drops
 from waman.errors import DamagedError, InputError
 from waman.log import get_logger
+
+__all__ = ["extract", "group_of_distribution", "group_of_module", "open_distributions", "open_standard_library"]
 
 VERSION = 1
 DAMAGE = frozenset(

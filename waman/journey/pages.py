@@ -18,7 +18,6 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import IO
 
-from waman.crawl.sources.python import group_of_module
 from waman.dataflow import available_cores
 from waman.errors import InputError
 from waman.journey import render
@@ -110,11 +109,15 @@ def modules_of(group: str) -> list[str]:
 
 def standard_groups() -> list[str]:
     """The groups of the standard library that have public modules, in order."""
+    from waman.crawl.extract import group_of_module
+
     groups = {group_of_module(name) for name in sys.stdlib_module_names}
     return sorted(group for group in groups if any(_standard_modules(group)))
 
 
 def _standard_modules(group: str) -> Iterator[str]:
+    from waman.crawl.extract import group_of_module
+
     folder = Path(os.__file__).parent
     for name in sys.stdlib_module_names:
         if group_of_module(name) != group or not _is_public(name):
@@ -201,7 +204,7 @@ class _Child:
     """A process that renders modules one after the other and tells of each when it is done."""
 
     def __init__(self, folder: Path, modules: dict[str, str], waiting: list[str], scratch: Path) -> None:
-        program = f"import sys; sys.path[:] = {sys.path!r}; from waman.journey.pages import render_in_child as r; r()"
+        program = f"import sys; sys.path[:] = {sys.path!r}; from waman.journey.render import render_in_child as r; r()"
         hidden = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER", "PYTHONSTARTUP", "PYTHONINSPECT")
         environment = {name: value for name, value in os.environ.items() if name not in hidden}
         environment |= {
@@ -253,28 +256,6 @@ class _Child:
             for line in pipe:
                 self._answers.put(line.decode("utf-8", errors="replace").rstrip("\n"))
         self._answers.put(None)
-
-
-def render_in_child() -> None:
-    """The life of a child: what to render from standard input, one line for each module to standard output."""
-    asked = json.load(sys.stdin)
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    silence = os.open(os.devnull, os.O_RDWR)
-    for stream in (0, 1, 2):
-        os.dup2(silence, stream)
-    groups: dict[str, str] = asked["modules"]
-    for module in asked["waiting"]:
-        try:
-            page = render.render_module(module, groups)
-            path = Path(asked["folder"]) / render.page_path(module, groups[module])
-            path.write_text(page, encoding="utf-8", errors="replace")
-            why = ""
-        except BaseException as error:  # noqa: BLE001  importing a foreign module may raise anything, SystemExit too
-            lines = str(error).splitlines() or [""]
-            why = f"{type(error).__name__}: {lines[0]}"
-        answers.write(f"{module}\t{why}\n")
-        answers.flush()
-    os._exit(0)  # whatever the modules left running
 
 
 class _QuietHandler(SimpleHTTPRequestHandler):

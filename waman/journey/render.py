@@ -6,8 +6,9 @@ and preformatted blocks carry the same text.
 
 import functools
 import html
-import importlib
 import inspect
+import json
+import os
 import pydoc
 import re
 import site
@@ -34,10 +35,37 @@ def page_path(module: str, group: str) -> str:
 
 
 def render_module(name: str, groups: Mapping[str, str]) -> str:
-    """The page of a module, which is imported for it. `groups` maps every module of the site to its group."""
-    module = importlib.import_module(name)
+    """The page of a module, which is imported for it. `groups` maps every module of the site to its group.
+
+    Raises ImportError where there is none, pydoc.ErrorDuringImport where importing it fails.
+    """
+    module = pydoc.safeimport(name)
+    if not inspect.ismodule(module):
+        raise ModuleNotFoundError(f"No module named '{name}'")
     renderer = _ModulePage(groups, name)
     return strip_places(renderer.docmodule(module))
+
+
+def render_in_child() -> None:
+    """The life of a child: what to render from standard input, one line for each module to standard output."""
+    asked = json.load(sys.stdin)
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    silence = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(silence, stream)
+    groups: dict[str, str] = asked["modules"]
+    for module in asked["waiting"]:
+        try:
+            page = render_module(module, groups)
+            path = Path(asked["folder"]) / page_path(module, groups[module])
+            path.write_text(page, encoding="utf-8", errors="replace")
+            why = ""
+        except BaseException as error:  # noqa: BLE001  importing a foreign module may raise anything, SystemExit too
+            cause = error.value if isinstance(error, pydoc.ErrorDuringImport) else error
+            why = f"{type(cause).__name__}: {(str(cause).splitlines() or [''])[0]}"
+        answers.write(f"{module}\t{why}\n")
+        answers.flush()
+    os._exit(0)  # whatever the modules left running
 
 
 def render_index(title: str, modules: Mapping[str, str]) -> str:
