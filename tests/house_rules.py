@@ -41,7 +41,7 @@ DOORS = frozenset(
 """Names of the files that others may call as doors; `load` is the door of a model to Python."""
 
 READERS = frozenset({"waman.crawl.sources.python", "waman.evaluation.report", "waman.weights.configuration"})
-"""What else callers may import: how a Python module is grouped, and how what `evaluate` and `pretrain` write is read."""
+"""What else callers may import: how Python modules are grouped, and readers of what `evaluate` and `pretrain` write."""
 
 TORCH_FREE_ROOMS = frozenset({"crawl", "corpus", "tokens", "tasks"})
 TORCH_FREE_FILES = frozenset({"waman.model.config", "waman.model.presets"})
@@ -53,7 +53,7 @@ FRONT_DOOR = ("waman.__main__", "waman.cli.main")
 """`python -m waman` and what it runs."""
 
 MAY_IMPORT_BY_NAME = frozenset({"waman", "waman.cli", "waman.journey.render"})
-"""Where a module may be chosen at run time: the lazy public names, the verbs, and the modules that the demo documents."""
+"""Where a module may be chosen at run time: lazy public names, verbs, and the modules that the demo documents."""
 
 SAYS_NOTHING = frozenset(
     {"util", "utils", "helper", "helpers", "common", "misc", "core", "base", "manager", "managers"}

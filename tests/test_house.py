@@ -140,6 +140,7 @@ def test_a_step_against_the_ladder_is_named(tmp_path: Path, name: str, text: str
         ),
         ("__init__.py", "def __getattr__(name):\n    from waman.inference.load import load"),
         ("journey/demo.py", "def f():\n    from waman.corpus.refine import refine"),
+        ("journey/story.py", "from waman.evaluation.report import read_scores"),
         ("__main__.py", "from waman.cli.main import main"),
         (
             "journey/recipe.py",
