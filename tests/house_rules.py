@@ -52,8 +52,8 @@ SLOW_TO_LOAD = BRINGS_TORCH | {"pyarrow", "numpy", "trafilatura", "tokenizers", 
 FRONT_DOOR = ("waman.__main__", "waman.cli.main")
 """`python -m waman` and what it runs."""
 
-MAY_IMPORT_BY_NAME = frozenset({"waman", "waman.cli", "waman.journey.render"})
-"""Where a module may be chosen at run time: lazy public names, verbs, and the modules that the demo documents."""
+MAY_IMPORT_BY_NAME = frozenset({"waman", "waman.cli"})
+"""Where a module may be chosen at run time: the lazy public names, and the verbs."""
 
 SAYS_NOTHING = frozenset(
     {"util", "utils", "helper", "helpers", "common", "misc", "core", "base", "manager", "managers"}
