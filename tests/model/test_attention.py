@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from waman.errors import InputError
 from waman.model import attention
 from waman.model.attention import attend, attend_plainly
 from waman.model.masks import Cached, Causal, Document, Mask, Panel, allowed, cut
@@ -50,7 +51,7 @@ def test_blockwise_attention_equals_the_formula_in_output_and_gradients(
     monkeypatch: pytest.MonkeyPatch, name: str, heads: int, kv_heads: int, query_time: int, key_time: int
 ) -> None:
     monkeypatch.setattr(attention, "PANEL_QUERIES", 16)
-    monkeypatch.setattr(attention, "PANEL_SCORES", 3000)
+    monkeypatch.setattr(attention, "PANEL_BYTES", 24_000)
     inputs = draw(4, heads, kv_heads, query_time, key_time)
     mask = mask_named(name, 4, query_time, key_time)
     got, expected = attend(*inputs, mask), attend_plainly(*inputs, mask)
@@ -130,6 +131,20 @@ def test_panels_are_split_by_rows_to_stay_small() -> None:
     assert [panel.rows for panel in panels] == [slice(0, 2), slice(2, 4), slice(4, 5)]
 
 
+@pytest.mark.parametrize(
+    ("mask", "expected"),
+    [
+        (Document(torch.zeros(2, 9, dtype=torch.long)), "shape (2, 9), expected (2, 8)"),
+        (Document(torch.zeros(1, 8, dtype=torch.long)), "shape (1, 8), expected (2, 8)"),
+        (Cached(torch.zeros(3, dtype=torch.long)), "shape (3,), expected (2,)"),
+    ],
+)
+def test_a_mask_of_another_shape_is_refused(mask: Mask, expected: str) -> None:
+    with pytest.raises(InputError) as caught:
+        attend(*draw(2, 2, 1, 8, 8), mask)
+    assert expected in str(caught.value)
+
+
 class LargestTensor(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Remembers the most numbers that any operator gave back in new memory."""
 
@@ -146,7 +161,7 @@ class LargestTensor(TorchDispatchMode):  # type: ignore[no-untyped-call]
 @pytest.mark.parametrize("name", ["causal", "document"])
 def test_no_tensor_grows_with_the_square_of_the_context(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(attention, "PANEL_QUERIES", 16)
-    monkeypatch.setattr(attention, "PANEL_SCORES", 2**14)
+    monkeypatch.setattr(attention, "PANEL_BYTES", 2**17)
     largest = {}
     for time in (128, 256):
         queries, keys, values = (x.detach().requires_grad_() for x in draw(2, 2, 1, time, time))
@@ -157,7 +172,7 @@ def test_no_tensor_grows_with_the_square_of_the_context(monkeypatch: pytest.Monk
     assert largest[256] <= 2 * largest[128]
 
 
-def test_only_the_inputs_are_kept_for_the_backward_pass() -> None:
+def test_only_the_inputs_and_the_output_are_kept_for_the_backward_pass() -> None:
     queries, keys, values = draw(2, 4, 2, 40, 40)
     kept: list[int] = []
 
@@ -166,8 +181,8 @@ def test_only_the_inputs_are_kept_for_the_backward_pass() -> None:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        attend(queries, keys, values, Causal())
-    assert set(kept) == {queries.data_ptr(), keys.data_ptr(), values.data_ptr()}
+        attended = attend(queries, keys, values, Causal())
+    assert sorted(kept) == sorted(x.data_ptr() for x in (queries, keys, values, attended))
 
 
 def test_bfloat16_stays_near_the_formula() -> None:

@@ -11,9 +11,9 @@ from waman.model.masks import Causal, Mask, Panel, allowed, cut
 from waman.model.position import split_and_turn
 
 # Measured on two cores with batches of 8 to 16, 4 to 6 heads of 32 to 64, contexts of 256 and 512, in fp32 and bf16:
-# 64 queries waste less on the diagonal than 128 and cost fewer calls than 32; panels of 2 to 4 MiB stay in the cache.
+# 64 queries waste less on the diagonal than 128 and cost fewer calls than 32; scores of 1 MiB stay in a core's cache.
 PANEL_QUERIES = 64
-PANEL_SCORES = 2**19
+PANEL_BYTES = 2**20
 
 
 def attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Mask) -> Tensor:
@@ -62,7 +62,7 @@ class MaskedAttention:
                 query_length=query_length,
                 key_length=keys.shape[2],
                 max_queries=PANEL_QUERIES,
-                max_pairs=PANEL_SCORES // num_heads,
+                max_pairs=PANEL_BYTES // (queries.element_size() * num_heads),
                 dtype=queries.dtype,
                 device=queries.device,
             )
@@ -70,41 +70,46 @@ class MaskedAttention:
 
 
 class _Panelled(torch.autograd.Function):
-    """Keeps queries, keys and values only; the backward pass computes each panel's probabilities again.
+    """Keeps its inputs and its output, which its neighbours keep anyway; the backward pass computes each panel's
+    probabilities again.
 
     After Rabe and Staats 2021 and Dao et al. 2022, with whole rows of keys in place of running sums.
     """
 
     @staticmethod
     def forward(ctx: FunctionCtx, queries: Tensor, keys: Tensor, values: Tensor, panels: list[Panel]) -> Tensor:
-        ctx.save_for_backward(queries, keys, values)
         ctx.panels = panels  # type: ignore[attr-defined]
         batch, num_heads, time, head_dim = queries.shape
         # In memory (batch, time, num_heads, head_dim), as the output projection reads it.
         attended = queries.new_empty(batch, time, num_heads, head_dim).transpose(1, 2)
+        scores = _scratch(queries, panels)
         with torch.autocast(queries.device.type, enabled=False):
             for panel in panels:
                 q, k, v = _panel_of(panel, queries, keys, values)
-                found = torch.bmm(_probabilities(q, k, panel), v)
+                found = torch.bmm(_probabilities(q, k, panel, scratch=scores), v)
                 target = attended[panel.rows, :, panel.queries]
                 target.copy_(found.view(target.shape))
+        ctx.save_for_backward(queries, keys, values, attended)
         return attended
 
     @staticmethod
     @once_differentiable
     def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
-        queries, keys, values = ctx.saved_tensors  # type: ignore[attr-defined]
+        queries, keys, values, attended = ctx.saved_tensors  # type: ignore[attr-defined]
+        # The sum over keys of a probability times its gradient, seen from the output's side (Dao et al. 2022, eq. 4).
+        weighted = (gradient * attended).sum(dim=-1, keepdim=True)
         grad_queries = torch.empty(queries.shape, dtype=queries.dtype, device=queries.device)
         grad_keys = torch.zeros(keys.shape, dtype=keys.dtype, device=keys.device)
         grad_values = torch.zeros_like(grad_keys)
+        scores, grads = _scratch(queries, ctx.panels), _scratch(queries, ctx.panels)  # type: ignore[attr-defined]
         with torch.autocast(queries.device.type, enabled=False):
             for panel in ctx.panels:  # type: ignore[attr-defined]
                 q, k, v = _panel_of(panel, queries, keys, values)
                 g = gradient[panel.rows, :, panel.queries].reshape(q.shape)
-                probabilities = _probabilities(q, k, panel)
+                probabilities = _probabilities(q, k, panel, scratch=scores)
                 grad_values[panel.rows, :, panel.keys] += _ungrouped(torch.bmm(probabilities.mT, g), panel)
-                grad_scores = torch.bmm(g, v.mT)
-                grad_scores -= (grad_scores * probabilities).sum(dim=-1, keepdim=True)
+                grad_scores = _product_into(grads, g, v.mT)
+                grad_scores -= weighted[panel.rows, :, panel.queries].reshape(len(q), -1, 1)
                 grad_scores *= probabilities
                 grad_keys[panel.rows, :, panel.keys] += _ungrouped(torch.bmm(grad_scores.mT, q), panel)
                 target = grad_queries[panel.rows, :, panel.queries]
@@ -129,14 +134,31 @@ def _ungrouped(x: Tensor, panel: Panel) -> Tensor:
     return x.view(panel.rows.stop - panel.rows.start, -1, *x.shape[1:])
 
 
-def _probabilities(q: Tensor, k: Tensor, panel: Panel) -> Tensor:
+def _scratch(queries: Tensor, panels: list[Panel]) -> Tensor:
+    """Memory for the scores of the largest panel: fresh memory for each panel would cost as much as filling it."""
+    sizes = [
+        (panel.rows.stop - panel.rows.start)
+        * (panel.queries.stop - panel.queries.start)
+        * (panel.keys.stop - panel.keys.start)
+        for panel in panels
+    ]
+    return queries.new_empty(queries.shape[1] * max(sizes))
+
+
+def _product_into(scratch: Tensor, left: Tensor, right: Tensor) -> Tensor:
+    """left: (products, n, m), right: (products, m, k) -> (products, n, k), in the scratch memory."""
+    shape = (left.shape[0], left.shape[1], right.shape[2])
+    return torch.bmm(left, right, out=scratch[: shape[0] * shape[1] * shape[2]].view(shape))
+
+
+def _probabilities(q: Tensor, k: Tensor, panel: Panel, *, scratch: Tensor) -> Tensor:
     """q: (rows * kv_heads, group * queries, head_dim), k: (rows * kv_heads, keys, head_dim) -> (..., queries, keys)."""
-    scores = torch.bmm(q, k.mT)
+    scores = _product_into(scratch, q, k.mT)
     if panel.bias is not None:
         rows, height = panel.rows.stop - panel.rows.start, panel.queries.stop - panel.queries.start
         masked = scores.view(rows, -1, height, scores.shape[-1])[..., -panel.bias.shape[-1] :]
         masked += panel.bias[:, None]
-    return torch.softmax(scores, dim=-1)
+    return torch.softmax(scores, dim=-1, out=scores)
 
 
 class SelfAttention(nn.Module):

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from waman.errors import InputError
+
 
 @dataclass(frozen=True)
 class Causal:
@@ -70,7 +72,9 @@ def cut(
     """Panels that cover every allowed pair, and leave out the keys before and after all that a panel may see.
 
     A panel has at most `max_queries` queries of a row and, unless it is of one row, `max_pairs` query-key pairs.
+    Raises InputError if the mask is of another shape than the tokens.
     """
+    _require_shape(mask, batch, key_length)
     first = key_length - query_length
     triangle = _bias(torch.ones(max_queries, max_queries, dtype=torch.bool, device=device).tril(), dtype)[None]
     panels: list[Panel] = []
@@ -86,6 +90,20 @@ def cut(
             case Cached(starts=starts):
                 panels.append(_cached_panel(starts, queries, dtype))
     return [part for panel in panels for part in _split_rows(panel, max_pairs)]
+
+
+def _require_shape(mask: Mask, batch: int, key_length: int) -> None:
+    match mask:
+        case Document(document_ids=found) if found.shape != (batch, key_length):
+            expected: tuple[int, ...] = (batch, key_length)
+        case Cached(starts=found) if found.shape != (batch,):
+            expected = (batch,)
+        case _:
+            return
+    raise InputError(
+        f"mask: {type(mask).__name__} holds numbers of shape {tuple(found.shape)}, expected {expected}: "
+        "one for each row and, with documents, each token, the cached ones included"
+    )
 
 
 def _document_panels(
