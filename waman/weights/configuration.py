@@ -20,6 +20,8 @@ _DEFAULTS: dict[str, Any] = {
     "tie_word_embeddings": False,
 }
 _DEFAULT_THETA = 10000.0
+_WHOLE = (*_REQUIRED, "max_position_embeddings", "num_key_value_heads", "head_dim")
+_REAL = ("rms_norm_eps", "initializer_range", "rope_theta")
 _SHAPE = {*_REQUIRED, *_DEFAULTS, "num_key_value_heads", "head_dim", "rope_parameters", "rope_scaling", "rope_theta"}
 # Keys that change the computation, with the values that mean what our decoder does.
 _FIXED: dict[str, tuple[Any, ...]] = {
@@ -34,6 +36,7 @@ _FIXED: dict[str, tuple[Any, ...]] = {
     "partial_rotary_factor": (1, None),
     "tie_encoder_decoder": (False,),
     "pruned_heads": ({}, None),
+    "rope_interleaved": (False,),
 }
 # Keys that say nothing about the logits of a forward pass.
 _BOOKKEEPING = frozenset(
@@ -50,6 +53,7 @@ _BOOKKEEPING = frozenset(
         "eos_token_id",
         "finetuning_task",
         "id2label",
+        "is_llama_config",
         "label2id",
         "max_sequence_length",
         "output_attentions",
@@ -64,6 +68,7 @@ _BOOKKEEPING = frozenset(
         "tokenizer_class",
         "torch_dtype",
         "torchscript",
+        "transformers.js_config",
         "transformers_version",
         "use_cache",
     )
@@ -116,7 +121,7 @@ def load_config(folder: Path) -> ModelConfig:
     table = read_json(path)
     if table.get("model_type") != "llama":
         raise InputError(f"{path}: model_type is {table.get('model_type')!r}; known: 'llama'")
-    problems = [*_absent(table), *_unknown(table), *_rope_problems(table)]
+    problems = [*_absent(table), *_not_numbers(table), *_unknown(table), *_rope_problems(table)]
     if problems:
         raise InputError(f"{path}: cannot be computed as written: {'; '.join(problems)}")
     found = {**_DEFAULTS, **{name: value for name, value in table.items() if value is not None}}
@@ -159,6 +164,16 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def _absent(table: Mapping[str, Any]) -> list[str]:
     return [f"{name} is missing" for name in _REQUIRED if table.get(name) is None]
+
+
+def _not_numbers(table: Mapping[str, Any]) -> list[str]:
+    problems = []
+    for names, kind, wanted in ((_WHOLE, int, "a whole number"), (_REAL, int | float, "a number")):
+        for name in names:
+            value = table.get(name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, kind) or value <= 0):
+                problems.append(f"{name} = {value!r}, expected {wanted} above 0")
+    return problems
 
 
 def _unknown(table: Mapping[str, Any]) -> list[str]:
