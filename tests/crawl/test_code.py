@@ -178,11 +178,14 @@ def test_the_identity_of_distributions_follows_from_what_is_recorded_of_those_na
         install(folder, "two", "License: MIT", {"two.py": CODE if folder == site else CODE + CODE})
     assert open_distributions(folder=site).identity != open_distributions(folder=changed).identity
     assert open_distributions(["one"], folder=site).identity == open_distributions(["One"], folder=changed).identity
+    found = run(tmp_path, open_distributions(["two"], folder=site), recipe=ExtractRecipe())
+    assert list(found) == ["two/two.py"]
     with pytest.raises(InputError, match="absent: not installed in"):
         open_distributions(["absent"], folder=site)
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="holds no Python sources"):
         open_standard_library(tmp_path / "empty")
+    shutil.rmtree(tmp_path / "out")
     with pytest.raises(InputError, match=r"holds Python sources, expected --set source\.kind=python"):
         run(tmp_path, open_standard_library(), recipe=ExtractRecipe(source=Web()))
 

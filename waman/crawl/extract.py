@@ -117,7 +117,8 @@ def _unnumbered(recipe: ExtractRecipe, archive: Artifact) -> Iterator[Piece]:
     if archive.kind == python.STANDARD_LIBRARY:
         return python.plan_standard_library(archive.path, source if isinstance(source, Python) else Python())
     if archive.kind == python.DISTRIBUTIONS:
-        return python.plan_distributions(archive.path, source if isinstance(source, Python) else Python())
+        names = archive.names if isinstance(archive, python.Distributions) else None
+        return python.plan_distributions(archive.path, source if isinstance(source, Python) else Python(), names)
     if isinstance(source, Python):
         return python.plan_folder(archive.path, source)
     if isinstance(source, Github):

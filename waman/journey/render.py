@@ -39,7 +39,8 @@ def render_module(name: str, groups: Mapping[str, str]) -> str:
 
     Raises ImportError where there is none, pydoc.ErrorDuringImport where importing it fails.
     """
-    module = pydoc.safeimport(name)
+    pydoc.safeimport(name)
+    module = sys.modules.get(name)  # what pydoc returns may be a function of the same name
     if not inspect.ismodule(module):
         raise ModuleNotFoundError(f"No module named '{name}'")
     renderer = _ModulePage(groups, name)

@@ -5,6 +5,7 @@ import hashlib
 import re
 import sysconfig
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path, PurePosixPath
 
@@ -38,6 +39,14 @@ _SAME = {
 }  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Distributions(Artifact):
+    """Some of the distributions installed in a folder."""
+
+    names: tuple[str, ...] = ()
+    """Their groups, in order."""
+
+
 def group_of_module(module: str) -> str:
     """The group of a standard module by its dotted name: its top-level module, copies with what they copy."""
     top = module.partition(".")[0]
@@ -58,11 +67,11 @@ def open_standard_library(folder: Path | None = None) -> Artifact:
     return Artifact(folder, STANDARD_LIBRARY, hash_directory(folder, files))
 
 
-def open_distributions(names: Sequence[str] | None = None, *, folder: Path | None = None) -> Artifact:
+def open_distributions(names: Sequence[str] | None = None, *, folder: Path | None = None) -> Distributions:
     """Installed distributions (all, or those named) as an input of `extract`.
 
-    The identity follows from the hashes that their RECORD files state, so that gigabytes are not read. The recipe's
-    `include` should name the same ones. Raises InputError where one that is named is not installed.
+    The identity follows from the hashes that their RECORD files state, so that gigabytes are not read. Raises
+    InputError where one that is named is not installed.
     """
     folder = folder or Path(sysconfig.get_path("purelib"))
     found = _distributions(folder)
@@ -71,7 +80,7 @@ def open_distributions(names: Sequence[str] | None = None, *, folder: Path | Non
     if missing:
         raise InputError(f"{', '.join(missing)}: not installed in {folder}; install it, or leave it out")
     described = [[name, found[name].version, _licence(found[name]), _hashes(found[name], folder)] for name in wanted]
-    return Artifact(folder, DISTRIBUTIONS, hash_json(described))
+    return Distributions(folder, DISTRIBUTIONS, hash_json(described), names=tuple(wanted))
 
 
 def plan_standard_library(folder: Path, python: Python) -> Iterator[Piece]:
@@ -84,10 +93,13 @@ def plan_standard_library(folder: Path, python: Python) -> Iterator[Piece]:
             yield _source(path, f"python/{relative.as_posix()}", group, LICENCE_OF_PYTHON, module)
 
 
-def plan_distributions(folder: Path, python: Python) -> Iterator[Piece]:
-    """The sources of the distributions with a permissive licence; one piece that was left out for each other one."""
-    for group, distribution in sorted(_distributions(folder).items()):
-        if not _wanted(group, python):
+def plan_distributions(folder: Path, python: Python, names: Sequence[str] | None = None) -> Iterator[Piece]:
+    """The sources of the distributions with a permissive licence; one piece that was left out for each other one.
+
+    `names` are the groups of those that count; None: all.
+    """
+    for group, distribution in _distributions(folder).items():
+        if not _wanted(group, python) or (names is not None and group not in names):
             continue
         licence = _licence(distribution)
         if group == _OWN or licence is None or not is_permissive(licence):
