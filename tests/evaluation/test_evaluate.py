@@ -19,9 +19,14 @@ from waman.dataflow import Inline, Local
 from waman.errors import InputError
 from waman.evaluation.compression import gzip_bits
 from waman.evaluation.evaluate import evaluate
+from waman.evaluation.held_out import SplitDocuments
+from waman.evaluation.instructions import Row
+from waman.evaluation.measure import answer_likelihoods
+from waman.evaluation.prepare import Setting
 from waman.evaluation.recipe import BitsPerByte, Cloze, EvaluateRecipe, Instructions, Overlap
 from waman.evaluation.report import read_scores, render
 from waman.settings import Off
+from waman.tokens.chat import Turn, render_turns
 from waman.tokens.tokenizer import Tokenizer
 from waman.weights.huggingface import load_decoder
 
@@ -29,7 +34,7 @@ CLOZE = Cloze(num_questions=30, min_context_tokens=10, max_context_tokens=40, mi
 RECIPE = EvaluateRecipe(
     bits=BitsPerByte(max_bytes=5000),
     cloze=CLOZE,
-    instructions=Instructions(num_questions=8, max_answer_tokens=5),
+    instructions=Instructions(num_questions=5, num_written=3, max_answer_tokens=5),
     overlap=Overlap(words=3, threshold=0.2),
 )
 
@@ -76,7 +81,8 @@ def test_every_part_is_measured_beside_every_other_scorer(found: dict[str, Any])
     trained = found["instructions"]["trained_clusters"]
     assert trained["accuracy"].keys() == {"model", "model_sum", "majority", "unigram", "word_overlap"}
     assert trained["generated"].keys() == {"questions", "exact_match", "token_f1"}
-    assert found["instructions"]["unseen_clusters"]["questions"] == 8
+    assert found["instructions"]["unseen_clusters"]["questions"] == 5 + 3
+    assert found["instructions"]["prompts_cut"] == 0
 
 
 def test_only_held_out_documents_are_measured(scores: Artifact) -> None:
@@ -176,6 +182,44 @@ def test_a_written_answer_is_compared_with_its_target(scores: Artifact) -> None:
     for row in written:
         assert isinstance(row["generated"], str)
         assert row["exact_match_credit"] == float(row["generated"].strip(" .").lower() == row["target"])
+
+
+def test_a_choice_is_scored_as_the_assistants_answer_with_its_end(scores: Artifact, weights: Artifact) -> None:
+    tokenizer, decoder = Tokenizer.load(weights.path), load_decoder(weights.path)
+    row = next(row for row in _rows(scores, "instructions") if row["options"])
+    for option, score in zip(row["options"], row["model_scores"], strict=True):
+        turns = [Turn("user", row["prompt"]), Turn("assistant", option)]
+        ids, is_answer = render_turns(tokenizer, turns)
+        with torch.no_grad():
+            logs = decoder(torch.tensor([ids[:-1]]))[0].double().log_softmax(-1)
+        expected = sum(float(logs[i - 1, ids[i]]) for i in range(1, len(ids)) if is_answer[i])
+        assert score == pytest.approx(expected, rel=1e-5)
+    each = [score / len(option) for option, score in zip(row["options"], row["model_scores"], strict=True)]
+    assert row["model_credit"] == float(each.index(max(each)) == row["answer"])
+    assert row["model_sum_credit"] == float(row["model_scores"].index(max(row["model_scores"])) == row["answer"])
+
+
+def test_a_prompt_that_does_not_fit_loses_its_beginning_and_an_option_that_cannot_fit_makes_a_guess(
+    weights: Artifact, tmp_path: Path
+) -> None:
+    tokenizer, decoder = Tokenizer.load(weights.path), load_decoder(weights.path)
+    setting = Setting(RECIPE, weights.path, SplitDocuments((), tmp_path), ())
+
+    def row(prompt: str, options: tuple[str, ...]) -> Row:
+        return Row("r", "t", "c", "t", prompt, options[0], options, 0, "g")
+
+    length = decoder.config.context_length
+    rows = [row("rain " * length, ("sun", "snow")), row("rain", ("sun", "snow " * length)), row("rain", ("a", "b"))]
+    scores, num_cut = answer_likelihoods(setting, rows)
+    assert num_cut == 2
+    assert scores[1] == [0.0, 0.0]
+    prompt = render_turns(tokenizer, [Turn("user", rows[0].prompt)])[0] + [tokenizer.special_ids["<|assistant|>"]]
+    answer = [*tokenizer.encode("sun"), tokenizer.eos_id]
+    kept = prompt[-(length - max(len(tokenizer.encode(option)) + 1 for option in rows[0].options)) :]
+    with torch.no_grad():
+        logs = decoder(torch.tensor([(kept + answer)[:-1]]))[0].double().log_softmax(-1)
+    expected = sum(float(logs[len(kept) - 1 + i, token]) for i, token in enumerate(answer))
+    assert scores[0][0] == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_majority_of_a_trained_task_is_right_as_often_as_its_answer_comes(scores: Artifact) -> None:

@@ -41,6 +41,7 @@ def test_a_part_is_switched_off_by_its_kind() -> None:
         ("cloze.min_option_tokens=0", "min_option_tokens: found 0"),
         ("cloze.max_option_tokens=31", "max_option_tokens: found 31, expected at least 32"),
         ("instructions.num_questions=0", "num_questions: found 0"),
+        ("instructions.num_written=-1", "num_written: found -1, expected at least 0"),
         ("instructions.max_answer_tokens=0", "max_answer_tokens: found 0"),
         ("ngram.order=0", "order: found 0"),
         ("ngram.max_bytes=-1", "ngram: max_bytes: found -1"),

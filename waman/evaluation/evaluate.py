@@ -166,5 +166,6 @@ def _summarize(
     if "rows" in found:
         trained = frozenset(found["rows"]["trained_clusters"])
         rows = gather_instructions(results, trained, folder)
-        scores["instructions"] = summarize_instructions(rows, seed=seed)
+        prompts_cut = sum(table.get("cut", 0) for table in results.tables.values())
+        scores["instructions"] = {**summarize_instructions(rows, seed=seed), "prompts_cut": prompts_cut}
     return scores

@@ -236,7 +236,7 @@ def _as_lists(scores: Sequence[Floats]) -> list[list[float]]:
 def _choices(setting: Setting, scorer: str, rows: Sequence[Row]) -> dict[str, Any]:
     """Scores of every row's options; for the model also how many prompts had to be cut to fit."""
     if scorer == "model":
-        scores, num_cut = _answer_likelihoods(setting, rows)
+        scores, num_cut = answer_likelihoods(setting, rows)
         return {"scores": scores, "cut": num_cut}
     if scorer == "word_overlap":
         return {"scores": _as_lists([overlap_scores(row) for row in rows])}
@@ -245,7 +245,7 @@ def _choices(setting: Setting, scorer: str, rows: Sequence[Row]) -> dict[str, An
     return {"scores": _as_lists([baseline.scores(row) for row in rows])}
 
 
-def _answer_likelihoods(setting: Setting, rows: Sequence[Row]) -> tuple[list[list[float]], int]:
+def answer_likelihoods(setting: Setting, rows: Sequence[Row]) -> tuple[list[list[float]], int]:
     """Log-likelihood in nats of each option as the assistant's answer, its end token included.
 
     A prompt that does not fit beside the longest option loses its beginning. Where an option leaves no room for any

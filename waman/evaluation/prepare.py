@@ -220,7 +220,10 @@ def _rows(setting: Setting, folder: Path) -> dict[str, Any]:
     if not test:
         raise InputError(f"{', '.join(map(str, setting.instructions))}: no row to test with in test/*.parquet")
     trained = frozenset(row.cluster for row in train)
-    drawn = draw_rows(test, trained_clusters=trained, num_questions=recipe.num_questions, seed=setting.recipe.seed)
+    drawn: list[Row] = []
+    for is_written, count in ((False, recipe.num_questions), (True, recipe.num_written)):
+        some = [row for row in test if (row.answer is None) is is_written]
+        drawn += draw_rows(some, trained_clusters=trained, num_questions=count, seed=setting.recipe.seed)
     (folder / ROWS).write_text(json.dumps([asdict(row) for row in drawn]), encoding="utf-8")
     written = sum(row.answer is None for row in drawn)
     return {"questions": len(drawn), "without_options": written, "trained_clusters": sorted(trained)}

@@ -64,12 +64,15 @@ class Instructions:
     scorers: tuple[Literal["majority", "unigram", "word_overlap"], ...] = ("majority", "unigram", "word_overlap")
     """What the model is compared with: the commonest training answer, naive Bayes over words, words of the prompt."""
     num_questions: int = 300
-    """Questions from clusters with training rows, and as many from clusters without, evenly over their tasks."""
+    """Questions with options from clusters with training rows, and as many from the others, evenly over tasks."""
+    num_written: int = 50
+    """Questions without options, whose answers are generated, likewise."""
     max_answer_tokens: int = 64
     """Tokens generated at most for a question without options."""
 
     def __post_init__(self) -> None:
         _at_least("num_questions", self.num_questions, 1)
+        _at_least("num_written", self.num_written, 0)
         _at_least("max_answer_tokens", self.max_answer_tokens, 1)
 
 
