@@ -14,6 +14,7 @@ _PLACES = {
     "Document": "waman.document",
     "ModelConfig": "waman.model.config",
     "WamanError": "waman.errors",
+    "evaluate": "waman.evaluation.evaluate",
     "extract": "waman.crawl.extract",
     "fetch": "waman.crawl.fetch",
     "load": "waman.inference.load",
