@@ -155,7 +155,7 @@ def test_the_identity_stays_with_the_file(trained: Artifact, tokenizer: Tokenize
     copied = Tokenizer.load(tmp_path)
     assert copied.identity == tokenizer.identity
     require_same(copied, tokenizer.identity, what="tokens")
-    with pytest.raises(InputError, match=r"tokens was made with tokenizer abc, the one given is .*tokenize again"):
+    with pytest.raises(InputError, match=r"tokens: made with tokenizer abc, the one given is .*tokenize again"):
         require_same(copied, "abc", what="tokens")
     with pytest.raises(InputError, match=r"no bos_token: expected its name in tokenizer_config\.json"):
         copied.bos_id  # noqa: B018

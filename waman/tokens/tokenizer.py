@@ -180,7 +180,7 @@ def require_same(tokenizer: Tokenizer, made_with: str, *, what: str) -> None:
     """Raises InputError where `what` was made with a tokenizer of another identity."""
     if tokenizer.identity != made_with:
         raise InputError(
-            f"{what} was made with tokenizer {made_with[:16]}, the one given is {tokenizer.identity[:16]}: "
+            f"{what}: made with tokenizer {made_with[:16]}, the one given is {tokenizer.identity[:16]}: "
             "give the tokenizer it was made with, or tokenize again"
         )
 
