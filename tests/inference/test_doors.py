@@ -51,6 +51,11 @@ def test_chat_opens_with_what_the_model_is_and_answers(copy: Path, llm: LLM) -> 
     assert f"> {first}\n> > {turns[3].text}\n" in output.getvalue()
 
 
+def test_an_unknown_number_of_tokens_is_not_told(copy: Path) -> None:
+    (copy / "about.json").write_text('{"parameters": 5000, "tokens": null, "answers": "nothing", "questions": []}')
+    assert load(copy).about.lines() == ["A language model of 5,000 parameters.", "It can answer: nothing"]
+
+
 def test_chat_without_about_counts_the_parameters(folder: Path, llm: LLM) -> None:
     count = sum(parameter.numel() for parameter in llm.decoder.parameters())
     output = io.StringIO()

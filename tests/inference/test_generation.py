@@ -118,5 +118,12 @@ def test_one_text_in_place_of_a_list_is_refused(llm: LLM) -> None:
         llm.generate(["hello"], top_p=2.0)
 
 
+def test_a_conversation_of_plain_texts_is_answered(llm: LLM) -> None:
+    turns = [Turn("user", "the cat"), Turn("assistant", "sat"), Turn("user", "why?")]
+    assert llm.chat(["the cat", "sat", "why?"], max_tokens=9) == llm.answer([turns], Sampling(max_tokens=9))[0]
+    with pytest.raises(PromptError, match="found one text, expected a list of turns"):
+        llm.chat("why?")
+
+
 def test_no_prompts_give_no_completions(llm: LLM) -> None:
     assert llm.generate([]) == []

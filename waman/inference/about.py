@@ -44,7 +44,7 @@ def read_about(folder: Path, *, parameters: int) -> About:
         table = json.loads(path.read_text(encoding="utf-8"))
         return About(
             parameters=int(table["parameters"]),
-            tokens=int(table["tokens"]),
+            tokens=None if table["tokens"] is None else int(table["tokens"]),
             answers=str(table["answers"]),
             questions=tuple(str(question) for question in table["questions"]),
         )

@@ -62,6 +62,22 @@ class LLM:
         request = self._request(prompt, sampling or Sampling(), name="the prompt")
         return (text for _, text in stream(self.decoder, self.tokenizer, [request]))
 
+    def chat(
+        self,
+        texts: Sequence[str],
+        *,
+        max_tokens: int = 64,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        seed: int = 0,
+        stop: Sequence[str] = (),
+    ) -> str:
+        """The answer to a conversation given as texts: the user's, the assistant's, the user's, ..."""
+        turns = [Turn("assistant" if number % 2 else "user", text) for number, text in enumerate(texts)]
+        if isinstance(texts, str):
+            raise PromptError("found one text, expected a list of turns: write [question]")
+        return self.answer([turns], Sampling(max_tokens, temperature, top_p, seed, tuple(stop)))[0]
+
     def answer(self, conversations: Sequence[Sequence[Turn]], sampling: Sampling | None = None) -> list[str]:
         """The assistant's answer to each conversation, whose last turn is the user's."""
         requests = [self._chat_request(turns, sampling or Sampling()) for turns in conversations]
