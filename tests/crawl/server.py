@@ -34,6 +34,7 @@ def serve(pages: dict[str, Page]) -> Iterator[Site]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # headers and body are two writes: the second would wait for an answer
 
         def do_GET(self) -> None:
             asked_before = site.paths.count(self.path)
