@@ -164,6 +164,18 @@ def test_a_kill_between_the_manifest_and_the_last_rename_is_mended(tmp_path: Pat
     assert not (tmp_path / "calls.log").exists()
 
 
+def test_a_file_that_a_kill_cut_short_is_no_part_of_the_artifact(tmp_path: Path) -> None:
+    whole = repeat(Recipe(), texts=["a"], inputs=[], out=tmp_path / "whole")
+    with pytest.raises(WorkerError):
+        repeat(Recipe(), texts=["a", "bad"], inputs=[], out=tmp_path / "out")
+    (tmp_path / "out.partial" / "elapsed.json.partial").write_text('{"sec')
+    resumed = repeat(Recipe(), texts=["a"], inputs=[], out=tmp_path / "out")
+    assert resumed.manifest is not None
+    assert whole.manifest is not None
+    assert resumed.manifest.files == whole.manifest.files
+    assert not (tmp_path / "out" / "elapsed.json.partial").exists()
+
+
 def test_verify_names_what_changed(tmp_path: Path) -> None:
     made = repeat(Recipe(), texts=["a", "b"], inputs=[], out=tmp_path / "out")
     (made.path / "data" / "a.txt").write_text("other")
@@ -179,6 +191,9 @@ def test_inputs_of_another_kind_or_absent_are_refused(tmp_path: Path) -> None:
         artifact.open_artifact(made.path, ("tokens", "run"))
     with pytest.raises(InputError, match="does not exist"):
         artifact.open_input(tmp_path / "absent")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match=r"pipe is neither a file nor a directory: .*write it to a file"):
+        artifact.open_input(tmp_path / "pipe")
 
 
 def test_raw_inputs_are_known_by_their_bytes(tmp_path: Path) -> None:

@@ -78,6 +78,8 @@ def open_input(path: Path | str, kind: str | tuple[str, ...] | None = None) -> A
         return open_artifact(path, kind)
     if path.is_file():
         return _of_kind(Artifact(path, "file", hash_file(path)), kind)
+    if not path.is_dir():
+        raise InputError(f"{path} is neither a file nor a directory: a pipe cannot be read twice; write it to a file")
     if not os.access(path, os.R_OK | os.X_OK):
         raise InputError(f"{path} may not be read: permission denied")
     found = "weights" if (path / "config.json").is_file() else "files"
@@ -185,6 +187,7 @@ class Draft:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock = _take_lock(self.path)
+            _remove_cut_files(self.path)
             if not (self.path / IDENTITY).exists():
                 write_whole(self.path / IDENTITY, to_json(self._described))
         except OSError as error:
@@ -403,6 +406,13 @@ def _outside_error(error: OSError, out: Path) -> WamanError:
     if full is not None:
         return full
     return InputError(f"{out} cannot be written: {error.strerror}; give an --out where you may write")
+
+
+def _remove_cut_files(partial: Path) -> None:
+    """Removes what a kill left of a file being written: where nothing writes it again, it would be part of the data."""
+    for leftover in partial.glob("*.partial"):
+        if leftover.is_file():
+            leftover.unlink()
 
 
 def _clear_attempts(place: Path) -> None:
