@@ -83,6 +83,22 @@ def test_accumulated_micro_batches_equal_the_large_batch(tiny_model: ModelConfig
             torch.testing.assert_close(tensor, whole[name], rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.parametrize("precision", [Float32(), Bfloat16()])
+def test_the_number_of_threads_changes_no_bit(tiny_model: ModelConfig, precision: Precision) -> None:
+    def run(threads: int) -> tuple[list[tuple[float, float]], dict[str, torch.Tensor]]:
+        torch.set_num_threads(threads)
+        trainer = build(tiny_model, random_batch(), precision=precision, micro_batch_sequences=1)
+        infos = [trainer.step() for _ in range(5)]
+        assert torch.get_num_threads() == threads, "lanes leave the setting of the caller alone"
+        return [(info.loss, info.gradient_norm) for info in infos], trainer.decoder.state_dict()
+
+    losses, weights = run(1)
+    for threads in (2, 4):  # 6 micro-batches: three rounds of two; one of four and one of two
+        other_losses, other_weights = run(threads)
+        assert other_losses == losses
+        assert all(torch.equal(weights[name], tensor) for name, tensor in other_weights.items())
+
+
 def test_the_loss_of_a_step_is_the_mean_over_what_counts_before_the_update(tiny_model: ModelConfig) -> None:
     batch = dataclasses.replace(random_batch(), document_ids=torch.zeros(6, 16, dtype=torch.long))
     trainer = build(tiny_model, batch, micro_batch_sequences=4)

@@ -1,20 +1,17 @@
 """The step: gradient accumulation, clipping, AdamW. It knows neither where batches come from nor where states go."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
-from torch.func import functional_call
+from torch import nn
 
 from waman.errors import InputError, RecipeError
-from waman.model.config import require_vocab_size
 from waman.model.decoder import Decoder
-from waman.model.masks import Document
-from waman.training import loss
 from waman.training.batches import Batch, BatchSource
 from waman.training.optimizer import build_optimizer, set_learning_rate
+from waman.training.parallel import Lanes, one_thread
 from waman.training.precision import compute_dtype
 from waman.training.recipe import AdamW, Precision, Schedule
 from waman.training.schedule import learning_rate
@@ -66,21 +63,22 @@ class Trainer:
         self.tokens_read = 0
         self._batches, self._recipe, self._schedule = batches, optimizer, schedule
         self._micro_batch = micro_batch_sequences
-        self._pass = _Pass(decoder)
+        self._lanes: Lanes | None = None
 
     def step(self) -> StepInfo:
         """Takes one step. Raises RecipeError if the loss or the gradient is no longer finite."""
         started = time.perf_counter()
         batch = self._batches.batch(self.steps_done)
         mean_loss = self._accumulate_gradient(batch)
-        norm = nn.utils.clip_grad_norm_(self.decoder.parameters(), self._recipe.clip_norm, foreach=True)
-        gradient_norm = float(norm)
-        self._require_finite(mean_loss, gradient_norm)
         rate = learning_rate(
             self._schedule, peak=self._recipe.learning_rate, step=self.steps_done, num_steps=self.num_steps
         )
-        set_learning_rate(self.optimizer, rate)
-        self.optimizer.step()
+        with one_thread():
+            norm = nn.utils.clip_grad_norm_(self.decoder.parameters(), self._recipe.clip_norm, foreach=True)
+            gradient_norm = float(norm)
+            self._require_finite(mean_loss, gradient_norm)
+            set_learning_rate(self.optimizer, rate)
+            self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.steps_done += 1
         self.tokens_read += batch.token_ids.numel()
@@ -92,24 +90,10 @@ class Trainer:
         num_predicted = int(batch.in_loss.sum())
         if num_predicted == 0:
             raise InputError(f"the batch of step {self.steps_done + 1} has no token to predict: give longer documents")
-        total = torch.zeros((), dtype=torch.float64, device=self.device)
-        for start in range(0, len(batch.token_ids), self._micro_batch):
-            total += self._run(batch, slice(start, start + self._micro_batch), float(num_predicted))
-        return float(total) / num_predicted
-
-    def _run(self, batch: Batch, rows: slice, divisor: float) -> Tensor:
-        part = Batch(
-            batch.token_ids[rows].to(self.device),
-            batch.targets[rows].to(self.device),
-            batch.in_loss[rows].to(self.device),
-            batch.document_ids[rows].to(self.device),
-        )
-        weights: dict[str, Tensor] = dict(self._pass.named_parameters())
-        if self.dtype != torch.float32:
-            # Cast as a part of the graph: gradients arrive in the float32 weights and are summed there.
-            weights = {name: weight.to(self.dtype) for name, weight in weights.items()}
-        total: Tensor = functional_call(self._pass, weights, (part, divisor))
-        return total
+        parts = list(_cut(batch, self._micro_batch, self.device))
+        if self._lanes is None:
+            self._lanes = Lanes(self.decoder, num_micro_batches=len(parts))
+        return float(self._lanes.accumulate(parts, divisor=num_predicted, dtype=self.dtype)) / num_predicted
 
     def _require_finite(self, mean_loss: float, gradient_norm: float) -> None:
         if not (abs(mean_loss) < float("inf") and gradient_norm < float("inf")):
@@ -119,16 +103,12 @@ class Trainer:
             )
 
 
-class _Pass(nn.Module):
-    """Forward and backward of a micro-batch as one module call, so that weights can be swapped for both."""
-
-    def __init__(self, decoder: Decoder) -> None:
-        super().__init__()
-        self.decoder = decoder
-        self.vocab_size = require_vocab_size(decoder.config)
-
-    def forward(self, part: Batch, divisor: float) -> Tensor:
-        hidden = self.decoder.hidden(part.token_ids, mask=Document(part.document_ids))
-        return loss.backward(
-            self.decoder.head, hidden, part.targets, part.in_loss, divisor=divisor, vocab_size=self.vocab_size
+def _cut(batch: Batch, size: int, device: torch.device) -> Iterator[Batch]:
+    for start in range(0, len(batch.token_ids), size):
+        rows = slice(start, start + size)
+        yield Batch(
+            batch.token_ids[rows].to(device),
+            batch.targets[rows].to(device),
+            batch.in_loss[rows].to(device),
+            batch.document_ids[rows].to(device),
         )
