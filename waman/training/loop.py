@@ -32,8 +32,15 @@ class StepInfo:
     """L2, before clipping"""
     tokens: int
     """tokens read since the run began, this step included"""
-    tokens_per_second: float
-    """of this step"""
+    step_tokens: int
+    """tokens read in this step"""
+    seconds: float
+    """time that this step took, reading its batch included"""
+
+    @property
+    def tokens_per_second(self) -> float:
+        """The speed of this step."""
+        return self.step_tokens / self.seconds
 
 
 AfterStep = Callable[[StepInfo], None]
@@ -81,9 +88,12 @@ class Trainer:
             self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.steps_done += 1
-        self.tokens_read += batch.token_ids.numel()
-        speed = batch.token_ids.numel() / (time.perf_counter() - started)
-        return StepInfo(self.steps_done, self.num_steps, mean_loss, rate, gradient_norm, self.tokens_read, speed)
+        tokens = batch.token_ids.numel()
+        self.tokens_read += tokens
+        seconds = time.perf_counter() - started
+        return StepInfo(
+            self.steps_done, self.num_steps, mean_loss, rate, gradient_norm, self.tokens_read, tokens, seconds
+        )
 
     def _accumulate_gradient(self, batch: Batch) -> float:
         """Leaves the gradient of the batch's mean loss in the parameters, whatever the size of the micro-batches."""

@@ -115,8 +115,8 @@ class PretrainRecipe:
     """tokens per optimizer step; a multiple of model.context_length"""
     proportions: dict[str, float] | None = None
     """share of the sequences by source, in any unit; absent: as the mixture says"""
-    micro_batch_sequences: int = 8
-    """sequences that go through the model at once; changes memory and speed, not the gradient"""
+    micro_batch_sequences: int = 4
+    """sequences that go through the model at once, on each thread; changes memory and speed, not the gradient"""
     optimizer: AdamW = field(default_factory=AdamW)
     """the rule of one step"""
     schedule: Schedule = field(default_factory=Cosine)

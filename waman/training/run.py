@@ -1,6 +1,5 @@
 """A run: steps with checkpoints, metrics and hooks, taken up where it was left. Pretraining and tuning share it."""
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -56,7 +55,7 @@ class Run:
         again for the one resumed from. Raises NoSpaceError at the end if the last checkpoint could not be saved.
         """
         trainer, due = self._trainer, set(checkpoint_steps(checkpointing, self._trainer.num_steps))
-        first_step, started = trainer.steps_done, time.perf_counter()
+        first_step, tokens, seconds = trainer.steps_done, 0, 0.0
         with MetricsFile(self._draft.path / "metrics.jsonl", keep_until=first_step) as metrics:
             saved = self._checkpoints.latest() or self._save(metrics)
             if saved is not None and on_checkpoint is not None:
@@ -66,6 +65,7 @@ class Run:
                 while trainer.steps_done < trainer.num_steps:
                     info = trainer.step()
                     _record(metrics, info)
+                    tokens, seconds = tokens + info.step_tokens, seconds + info.seconds
                     shown.advance(note=f"loss {info.loss:.3f}")
                     if after_step is not None:
                         after_step(info)
@@ -76,7 +76,7 @@ class Run:
             self._require_last()
         if not (self._draft.path / "final").exists():
             write_folder(self._draft.path / "final", lambda folder: self._write_weights(folder, "final"))
-        return self._counts(trainer.steps_done - first_step, time.perf_counter() - started)
+        return self._counts(tokens, seconds)
 
     def _save(self, metrics: MetricsFile) -> Path | None:
         part = f"step-{self._trainer.steps_done}"
@@ -110,12 +110,12 @@ class Run:
                 "same command again, it goes on from there"
             )
 
-    def _counts(self, steps: int, seconds: float) -> Counts:
+    def _counts(self, tokens: int, seconds: float) -> Counts:
+        """The counts, with the speed of this process's steps if it took any."""
         trainer = self._trainer
         counts = self._weights_counts() | {"precision": str(trainer.dtype).removeprefix("torch.")}
-        if steps == 0:
+        if tokens == 0:
             return counts
-        tokens = steps * trainer.tokens_read // trainer.steps_done
         speed = throughput(
             trainer.decoder.config,
             tokens=tokens,
