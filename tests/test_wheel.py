@@ -68,3 +68,22 @@ def test_the_installed_command_shows_its_verbs(installed: Path, tmp_path: Path) 
     assert ran.returncode == 0, ran.stderr
     assert "Usage: waman" in ran.stdout
     assert "inspect" in ran.stdout
+
+
+def test_the_installed_demo_goes_from_pages_to_a_report(installed: Path, tmp_path: Path) -> None:
+    # The environment's packages lie in another one's folder, where the demo does not look for distributions.
+    smaller = {
+        "python.distributions": "[]",
+        "python.documented": "[]",
+        "pretrain.num_tokens": "20_000",
+        "tune.num_tokens": "10_000",
+        "evaluate.cloze.num_questions": "30",
+        "evaluate_checkpoints.cloze.num_questions": "20",
+        "evaluate.instructions.num_questions": "30",
+        "evaluate_tuned.instructions.num_questions": "30",
+    }
+    settings = [part for name, value in smaller.items() for part in ("--set", f"{name}={value}")]
+    ran = run(installed, "waman", "demo", "--recipe", "demo-quick", *settings, "--out", "made", folder=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    assert "report.html" in ran.stderr
+    assert "From crawl to chat" in (tmp_path / "made" / "report.html").read_text(encoding="utf-8")

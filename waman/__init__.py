@@ -14,6 +14,8 @@ _PLACES = {
     "Document": "waman.document",
     "ModelConfig": "waman.model.config",
     "WamanError": "waman.errors",
+    "compose": "waman.instruction.compose",
+    "demo": "waman.journey.demo",
     "evaluate": "waman.evaluation.evaluate",
     "extract": "waman.crawl.extract",
     "fetch": "waman.crawl.fetch",
@@ -26,6 +28,7 @@ _PLACES = {
     "refine": "waman.corpus.refine",
     "tokenize": "waman.tokens.tokenize",
     "train_tokenizer": "waman.tokens.train_tokenizer",
+    "tune": "waman.instruction.tune",
 }
 
 __all__ = sorted([*_PLACES, "__version__"])

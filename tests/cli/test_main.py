@@ -137,6 +137,13 @@ def test_unnamed_inputs_are_dealt_in_order_and_the_repeatable_one_takes_the_rest
     assert named == {"documents": [Path("a"), Path("b")], "mixture": [Path("m")], "tokenizer": [Path("t")]}
 
 
+def test_what_follows_a_named_repeatable_input_belongs_to_it() -> None:
+    verb = Verb("v", "", "", "", (Input("corpus", "", many=True, optional=True),))
+    named = {"corpus": [Path("a")]}
+    command_line._place(verb, named, [Path("b"), Path("c")])
+    assert named == {"corpus": [Path("a"), Path("b"), Path("c")]}
+
+
 def test_inspect_shows_lineage_and_verifies(documents: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _run("inspect", str(documents), "--verify") == 0
     shown = capsys.readouterr().out

@@ -169,6 +169,10 @@ def _place(verb: Verb, named: dict[str, list[Path]], places: list[Path]) -> None
             spare = 0
         elif not one.many and places:
             named[one.name] = [places.pop(0)]
+    repeated = [one for one in verb.inputs if one.many and named[one.name] and one not in waiting]
+    if places and len(repeated) == 1:  # --corpus A B C: a shell's pattern gives more than one
+        named[repeated[0].name] += places
+        places = []
     if places:
         raise InputError(f"{verb.name}: {len(places)} inputs too many: {', '.join(map(str, places))}")
 

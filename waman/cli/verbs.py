@@ -46,7 +46,24 @@ _DOCUMENTS = Input("documents", "Artifacts of documents.", ("documents",), many=
 _MIXTURE = Input("mixture", "What `mix` made of them: sampling proportions and held-out groups.", ("mixture",))
 _TOKENIZER = Input("tokenizer", "A tokenizer that `train-tokenizer` made.", ("tokenizer",))
 
+_WEIGHTS = Input("weights", "A model: a weights artifact or a Hugging Face directory.", ("weights",))
+_INSTRUCTIONS = Input("instructions", "What `compose` made.", ("instructions",), many=True)
+
 VERBS: tuple[Verb, ...] = (
+    Verb(
+        "demo",
+        "Make a small language model on this machine, from web pages to a chat answer.",
+        "waman.journey.recipe:DemoRecipe",
+        "waman.journey.demo:demo",
+        (
+            Input(
+                "corpus",
+                "Your own text instead of Python's: WARC, Parquet, JSONL or text files, or directories of them.",
+                many=True,
+                optional=True,
+            ),
+        ),
+    ),
     Verb(
         "fetch",
         "Fetch web pages into WARC files, obeying robots.txt.",
@@ -107,6 +124,20 @@ VERBS: tuple[Verb, ...] = (
             Input("instructions", "What `compose` made.", ("instructions",), many=True, optional=True),
         ),
         Shows("waman.evaluation.report:read_scores", "waman.evaluation.report:render"),
+    ),
+    Verb(
+        "compose",
+        "Make instruction data from documents: tasks, templates, a cluster held out.",
+        "waman.instruction.recipe:ComposeRecipe",
+        "waman.instruction.compose:compose",
+        (_DOCUMENTS, _MIXTURE),
+    ),
+    Verb(
+        "tune",
+        "Tune a model on instructions, with loss on answers only.",
+        "waman.instruction.recipe:TuneRecipe",
+        "waman.instruction.tune:tune",
+        (_WEIGHTS, _INSTRUCTIONS),
     ),
 )
 

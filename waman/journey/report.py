@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 
 from jinja2 import Environment, StrictUndefined
@@ -11,6 +11,7 @@ from markupsafe import Markup
 from waman.journey import charts, figures
 from waman.journey.charts import Axis, Level, Line, Mark, Point, Row
 
+NGRAM = "5-gram"
 EXAMPLE_CHARACTERS = 600
 """How much of a document an example shows."""
 LINEAGE_ROW = 46
@@ -119,14 +120,15 @@ class SourceBits:
     """5-gram, lzma, gzip, ... -> bits per byte."""
 
     @property
-    def best_other(self) -> str | None:
-        """The name of what needs the fewest bits without the model."""
-        return min(self.others, key=lambda name: self.others[name], default=None)
+    def rival(self) -> str | None:
+        """What the model is to stay below: the 5-gram model, or else what needs the fewest bits."""
+        best = min(self.others, key=lambda name: self.others[name], default=None)
+        return NGRAM if NGRAM in self.others else best
 
 
 @dataclass(frozen=True)
 class Cloze:
-    """Choosing the true continuation among four, over training."""
+    """Choosing the true continuation among four by what the context adds to its log-likelihood, over training."""
 
     questions: int
     checkpoints: tuple[tuple[int, Estimate], ...]
@@ -142,6 +144,9 @@ class Cloze:
     """Share of the held-out 13-grams that stand in the training text."""
     without_seen: Estimate | None = None
     """Accuracy of the final model without the documents that hold such 13-grams."""
+    per_character: Mapping[str, Estimate] = field(default_factory=dict)
+    """The model's and the others' accuracy where options are ranked by log-likelihood per character alone, whatever the
+    context adds."""
 
 
 @dataclass(frozen=True)

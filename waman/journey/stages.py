@@ -1,0 +1,125 @@
+"""The demo's stages in order: each calls a door on what the doors before it made."""
+
+import functools
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from waman.artifact import Artifact, open_artifact
+from waman.dataflow import Executor
+from waman.journey.recipe import HOST, DemoRecipe
+from waman.log import get_logger
+
+
+@dataclass
+class Journey:
+    """What has been made so far, by the name of its folder."""
+
+    recipe: DemoRecipe
+    folder: Path
+    executor: Executor | None
+    made: dict[str, Artifact] = field(default_factory=dict)
+
+    def take(self, name: str, door: Callable[..., Artifact], recipe: object, **inputs: object) -> Artifact:
+        """Goes through one door into the folder `name` and says what it cost."""
+        get_logger().info("%s ...", name)
+        artifact = door(recipe, **inputs, out=self.folder / name)
+        assert artifact.manifest is not None
+        seconds, memory = artifact.manifest.seconds, artifact.manifest.peak_memory_bytes
+        get_logger().info("%s: %.1f s, %.2f GiB", name, seconds, memory / 2**30)
+        self.made[name] = artifact
+        return artifact
+
+    def take_units(self, name: str, door: Callable[..., Artifact], recipe: object, **inputs: object) -> Artifact:
+        """Goes through a door whose units the demo's executor runs."""
+        return self.take(name, functools.partial(door, executor=self.executor), recipe, **inputs)
+
+    def checkpoints(self) -> list[tuple[int, Artifact]]:
+        """The pretrained model's checkpoints by step, that of the untrained model first."""
+        found = (self.made["base"].path / "checkpoints").glob("step-*")
+        pairs = [(int(path.name.removeprefix("step-")), open_artifact(path, "weights")) for path in found]
+        return sorted(pairs, key=lambda pair: pair[0])
+
+
+def make_corpus(journey: Journey, own: Sequence[Artifact]) -> None:
+    """Gathers documents, from the user's files where there are any, filters them and holds groups out."""
+    from waman.corpus.mix import mix
+    from waman.corpus.refine import refine
+
+    chosen = journey.recipe.own if own else journey.recipe.python
+    documents = _extract_own(journey, own) if own else _gather_python(journey)
+    corpus = journey.take_units("corpus", refine, chosen.refine, documents=documents)
+    journey.take_units("mixture", mix, chosen.mix, documents=[corpus])
+
+
+def _extract_own(journey: Journey, own: Sequence[Artifact]) -> list[Artifact]:
+    from waman.crawl.extract import extract
+
+    return [journey.take_units("documents", extract, journey.recipe.own.extract, archives=own)]
+
+
+def _gather_python(journey: Journey) -> list[Artifact]:
+    """Documentation fetched as web pages, and sources with permissive licences."""
+    from waman.crawl.extract import extract, open_distributions, open_standard_library
+
+    chosen = journey.recipe.python
+    crawl = _fetch_pages(journey)
+    web = journey.take_units("documents-web", extract, chosen.extract_web, archives=[crawl])
+    python = [open_standard_library(), open_distributions(chosen.distributions)]
+    return [web, journey.take_units("documents-github", extract, chosen.extract_github, archives=python)]
+
+
+def _fetch_pages(journey: Journey) -> Artifact:
+    from waman.crawl.fetch import fetch
+    from waman.journey.pages import render_pages, serve_pages, standard_groups
+
+    chosen, name = journey.recipe.python, "crawl"
+    if (journey.folder / name).exists():
+        return journey.take(name, fetch, chosen.fetch)
+    with tempfile.TemporaryDirectory(prefix="waman-pages-") as folder:
+        site = Path(folder) / "site"
+        site.mkdir()
+        get_logger().info("rendering pages ...")
+        rendered = render_pages(site, groups=[*standard_groups(), *chosen.documented])
+        get_logger().info("%d pages, %d modules without one", len(rendered.pages), len(rendered.skipped))
+        with serve_pages(site) as address:
+            return journey.take(name, functools.partial(fetch, connect={HOST: address}), chosen.fetch)
+
+
+def make_tokens(journey: Journey) -> None:
+    """Trains a tokenizer and encodes the documents."""
+    from waman.tokens.tokenize import tokenize
+    from waman.tokens.train_tokenizer import train_tokenizer
+
+    recipe, made = journey.recipe, journey.made
+    inputs = {"documents": [made["corpus"]], "mixture": made["mixture"]}
+    tokenizer = journey.take_units("tokenizer", train_tokenizer, recipe.tokenizer, **inputs)
+    journey.take_units("tokens", tokenize, recipe.tokenize, **inputs, tokenizer=tokenizer)
+
+
+def make_models(journey: Journey) -> None:
+    """Pretrains a model, composes instructions from the training groups and tunes the model on them."""
+    from waman.instruction.compose import compose
+    from waman.instruction.tune import tune
+    from waman.training.pretrain import pretrain
+
+    recipe, made = journey.recipe, journey.made
+    base = journey.take("base", pretrain, recipe.pretrain, tokens=made["tokens"], tokenizer=made["tokenizer"])
+    journey.take_units("instructions", compose, recipe.compose, documents=[made["corpus"]], mixture=made["mixture"])
+    weights = open_artifact(base.path / "final", "weights")
+    journey.take("tuned", tune, recipe.tune, weights=weights, instructions=[made["instructions"]])
+
+
+def measure(journey: Journey) -> None:
+    """Evaluates every checkpoint, the pretrained model beside what needs no model, and the tuned model."""
+    from waman.evaluation.evaluate import evaluate
+
+    recipe, made = journey.recipe, journey.made
+    shared = {"documents": [made["corpus"]], "mixture": made["mixture"]}
+    for step, checkpoint in journey.checkpoints():
+        journey.take_units(f"scores-step-{step}", evaluate, recipe.evaluate_checkpoints, weights=checkpoint, **shared)
+    shared["instructions"] = [made["instructions"]]
+    for name, measured in (("base", recipe.evaluate), ("tuned", recipe.evaluate_tuned)):
+        weights = open_artifact(made[name].path / "final", "weights")
+        journey.take_units(f"scores-{name}", evaluate, measured, weights=weights, **shared)
