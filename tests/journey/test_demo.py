@@ -42,9 +42,7 @@ for name in names:
         if text and len(text) > 200:
             print(json.dumps({"text": text, "group": name, "title": f"{name}.{key}", "licence": "PSF-2.0"}))
 """
-    made = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, check=True
-    )
+    made = subprocess.run([sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, check=True)
     path.write_text(made.stdout)
 
 

@@ -29,7 +29,6 @@ from waman.journey.report import (
     StageCost,
 )
 from waman.journey.stages import Journey
-from waman.weights.configuration import load_config
 
 NUM_KEPT_EXAMPLES, NUM_DROPPED_EXAMPLES = 3, 8
 MAX_LOSS_POINTS = 200
@@ -94,6 +93,8 @@ def _made_by(artifact: Artifact) -> str:
 
 
 def _model_facts(base: Artifact) -> ModelFacts:
+    from waman.weights.configuration import load_config
+
     config = load_config(base.path / "final")
     assert config.vocab_size is not None
     return ModelFacts(
