@@ -8,7 +8,7 @@ from typing import Any
 
 import tomli_w
 
-from waman.errors import ArtifactError
+from waman.errors import ArtifactError, InputError
 from waman.identity import hash_file
 
 MANIFEST = "manifest.json"
@@ -64,11 +64,27 @@ def to_json(table: Any) -> str:
     return json.dumps(table, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 
 
+def read_table(path: Path) -> dict[str, Any]:
+    """A JSON file of an artifact that holds a table. Raises InputError where it is missing or damaged."""
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}; make its directory again") from error
+    except ValueError as error:
+        raise InputError(f"{path} is damaged, expected JSON: {error}; make its directory again") from error
+    if not isinstance(table, dict):
+        found = type(table).__name__
+        raise InputError(f"{path} is damaged: found a {found}, expected a table; make its directory again")
+    return table
+
+
 def read_manifest(path: Path) -> Manifest:
     try:
         table = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
         table["inputs"] = {name: [_input_record(one) for one in many] for name, many in table["inputs"].items()}
         return Manifest(**table)
+    except OSError as error:
+        raise InputError(f"{path / MANIFEST} cannot be read: {error.strerror}") from error
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
         raise ArtifactError(f"{path / MANIFEST} is damaged or of another version of waman: {error}") from error
 

@@ -1,7 +1,6 @@
 """How often each source is read, and which groups are kept from training: a table, no copies."""
 
 import difflib
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from operator import itemgetter
@@ -19,7 +18,7 @@ from waman.corpus.units import Rows, cut_units
 from waman.dataflow import Executor, Job
 from waman.document import document_files
 from waman.errors import InputError
-from waman.manifest import to_json, write_whole
+from waman.manifest import read_table, to_json, write_whole
 
 VERSION = 1
 
@@ -87,8 +86,7 @@ def read_proportions(mixture: Artifact) -> dict[str, float]:
 
 def read_sources(mixture: Artifact) -> dict[str, dict[str, Any]]:
     """Source -> its documents, bytes, proportion and epochs, as `mixture.json` has them."""
-    table = json.loads((mixture.path / "mixture.json").read_text(encoding="utf-8"))
-    return dict(table["sources"])
+    return dict(read_table(mixture.path / "mixture.json")["sources"])
 
 
 def num_epochs(proportion: float, training_bytes: int, source_bytes: int) -> float:

@@ -251,7 +251,7 @@ def _check_readable(archives: Sequence[Artifact], found: Sequence[Counts]) -> No
         if all(records == damaged for records, damaged in seen):
             places = [place for counts in found for place in counts["places"] if counts["records"].get(str(number))]
             shown = f": {'; '.join(places[:_PLACES_SHOWN])}" if places else ""
-            raise InputError(f"{archive.path} holds no readable record{shown}")
+            raise InputError(f"{archive.path} holds no readable record{shown}; give one that does, or leave it out")
 
 
 def _check_damage(recipe: ExtractRecipe, counts: dict[str, Any], found: Sequence[Counts]) -> None:

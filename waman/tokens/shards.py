@@ -6,7 +6,6 @@ tokens.json                      what they were made with
 mixture.json                     the share of each source in training
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ from waman.artifact import Artifact
 from waman.dataflow import Counts
 from waman.document import Document
 from waman.errors import ArtifactError, InputError
-from waman.manifest import to_json, write_whole
+from waman.manifest import read_table, to_json, write_whole
 from waman.tokens.splits import SPLITS, proportions_of_sources
 
 INFO_FILE = "tokens.json"
@@ -177,7 +176,7 @@ class TokenShards:
         path = place.path if isinstance(place, Artifact) else place
         if not (path / INFO_FILE).is_file():
             raise InputError(f"{path} holds no token shards: expected {INFO_FILE} in it")
-        info = TokensInfo(**json.loads((path / INFO_FILE).read_text(encoding="utf-8")))
+        info = TokensInfo(**read_table(path / INFO_FILE))
         streams = {split: _open_split(path / split, info.dtype) for split in SPLITS}
         return cls(path, info, proportions_of_sources(path), streams)
 

@@ -1,6 +1,5 @@
 """Which groups are trained on and which are held out, as the mixture says."""
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ import pyarrow.parquet as pq
 from waman.artifact import Artifact
 from waman.document import Document, document_files, read_file, row_ranges
 from waman.errors import InputError, KindError
+from waman.manifest import read_table
 
 TRAIN, HELD_OUT = "train", "held_out"
 SPLITS = (TRAIN, HELD_OUT)
@@ -71,5 +71,5 @@ def split_of_groups(mixture: Path) -> dict[str, str]:
 
 def proportions_of_sources(folder: Path) -> dict[str, float]:
     """Source to its share of what is sampled in training, from the `mixture.json` in a folder."""
-    table = json.loads((folder / MIXTURE_FILE).read_text(encoding="utf-8"))
+    table = read_table(folder / MIXTURE_FILE)
     return {name: float(entry["proportion"]) for name, entry in table["sources"].items()}

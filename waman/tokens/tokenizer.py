@@ -10,7 +10,7 @@ from typing import Any
 import tokenizers
 
 from waman.errors import InputError
-from waman.manifest import write_whole
+from waman.manifest import read_table, write_whole
 from waman.tokens.bpe import SPACE
 from waman.tokens.chat_template import CHAT_TEMPLATE
 
@@ -48,7 +48,7 @@ class Tokenizer:
         except Exception as error:  # the library raises no narrower one
             raise InputError(f"{path} is not a tokenizer that can be read: {error}") from error
         config_path, template_path = path.with_name(CONFIG_FILE), path.with_name(TEMPLATE_FILE)
-        config = json.loads(config_path.read_text(encoding="utf-8")) if config_path.is_file() else {}
+        config = read_table(config_path) if config_path.is_file() else {}
         template = template_path.read_text(encoding="utf-8") if template_path.is_file() else config.get("chat_template")
         identity = hashlib.sha256(data).hexdigest()
         return cls(backend, identity=identity, config=config, template=template if isinstance(template, str) else None)
