@@ -1,11 +1,9 @@
 import dataclasses
 import json
-import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
+from tests.restricted import in_a_namespace
 from tests.training.conftest import MakeTokens
 from waman import settings
 from waman.artifact import Artifact
@@ -81,7 +79,7 @@ def test_on_a_full_disk_the_last_good_checkpoint_is_kept_and_training_goes_on_to
     tokens = make_tokens({"web": [5, 90, 33, 120]})
     (tmp_path / "recipe.toml").write_text(settings.render(recipe))
     (tmp_path / "disk").mkdir()
-    found = _in_a_namespace([sys.executable, "-c", SCRIPT, str(tmp_path), str(tmp_path / "disk")])
+    found = in_a_namespace([sys.executable, "-c", SCRIPT, str(tmp_path), str(tmp_path / "disk")])
     full, freed = (json.loads(line.removeprefix("REPORT ")) for line in found.splitlines() if line.startswith("REPORT"))
     for step, kept in ((10, "step-5"), (15, "step-5"), (20, "step-5")):
         warning = f"no space left for the checkpoint of step {step}: dropped, {kept} is kept; training goes on"
@@ -100,15 +98,3 @@ def test_on_a_full_disk_the_last_good_checkpoint_is_kept_and_training_goes_on_to
 
     unbroken = pretrain(recipe, tokens=tokens, tokenizer=tokenizer, out=tmp_path / "unbroken")
     assert freed["weights"] == (unbroken.path / "final" / "model.safetensors").read_bytes().hex()
-
-
-def _in_a_namespace(command: list[str]) -> str:
-    """What the command prints, run as root of a user namespace in which it may mount."""
-    try:
-        ran = subprocess.run(["unshare", "-Urm", *command], capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        pytest.skip("no user namespaces: unshare is not installed")
-    if ran.returncode == 77 or ran.stderr.startswith("unshare:"):
-        pytest.skip("no user namespaces: " + ran.stderr.strip().splitlines()[0])
-    assert ran.returncode == 0, ran.stderr
-    return ran.stdout

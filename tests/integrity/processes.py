@@ -1,28 +1,26 @@
-"""Every door is killed at instants drawn between its first write and its end, and run again."""
+"""Doors in processes of their own, started quickly and watched from their first write."""
 
 import fnmatch
 import json
 import multiprocessing
-import random
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests import doors
 from tests.crawl.server import serve
-from tests.doors import DOORS
+from tests.integrity import doors
+from tests.integrity.doors import DOORS
 from waman import artifact
 from waman.artifact import open_artifact
 from waman.cli.verbs import VERBS
 
 _POLL_SECONDS = 0.001
 _PATIENCE_SECONDS = 120.0
-_BY_WORKERS = (3, 8)
-"""Which of the ten kills fall on a door with worker processes: each costs the start of two interpreters, twice."""
 
 Work = dict[str, tuple[int, int]]
 """File of a finished unit or checkpoint -> what changes when it is written again: its inode and time."""
@@ -65,7 +63,7 @@ class Processes:
     def __post_init__(self) -> None:
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(
-            ["tests.doors", "tests.warm", *(verb.door.partition(":")[0] for verb in VERBS)]
+            ["tests.integrity.doors", "tests.integrity.warm", *(verb.door.partition(":")[0] for verb in VERBS)]
         )
 
     def start(self, name: str, out: Path, *, workers: bool) -> Any:
@@ -106,61 +104,13 @@ def end(process: Any, *, code: int) -> None:
     assert process.exitcode == code
 
 
-@pytest.fixture(scope="module")
-def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
-    folder = tmp_path_factory.mktemp("doors")
+@contextmanager
+def processes_of(folder: Path) -> Iterator[Processes]:
+    """Doors that write into the folder, with the web server that `fetch` reads."""
     with serve({**doors.pages()}) as site, pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")
         (folder / doors.ADDRESS).write_text(json.dumps(site.address))
         yield Processes(folder)
-
-
-@pytest.mark.parametrize("name", DOORS)
-def test_every_door_has_four_units_or_more_to_be_stopped_between(processes: Processes, name: str) -> None:
-    processes.whole(name)
-    folders = {Path(path).parent for path in json.loads(noted(processes.folder / name).read_text())}
-    assert sum(folder.parts[0] in (".units", "checkpoints") for folder in folders) >= 4
-
-
-@pytest.mark.parametrize("name", DOORS)
-def test_a_door_killed_anywhere_goes_on_to_the_same_bytes(processes: Processes, name: str) -> None:
-    stop_and_go_on(processes, name, draw=random.Random(name), number=0, workers=False)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", DOORS)
-def test_a_door_killed_ten_times_goes_on_to_the_same_bytes(processes: Processes, name: str) -> None:
-    draw = random.Random(f"{name} ten times")
-    finished = [
-        stop_and_go_on(processes, name, draw=draw, number=number, workers=number in _BY_WORKERS)
-        for number in range(1, 11)
-    ]
-    assert any(finished), "no kill fell behind the first finished unit: the work is too short to show anything"
-
-
-def stop_and_go_on(processes: Processes, name: str, *, draw: random.Random, number: int, workers: bool) -> int:
-    """Kills a fresh run once before its end and runs it again; gives how many files of finished work stood there."""
-    whole = processes.whole(name, workers=workers)
-    out = kill_before_the_end(processes, name, draw=draw, number=number, workers=workers)
-    before = finished_work(out.with_name(out.name + ".partial"))
-    end(processes.start(name, out, workers=workers), code=0)
-    after = {path: (inode, written) for path, (inode, written) in json.loads(noted(out).read_text()).items()}
-    assert before.items() <= after.items()
-    assert what_was_made(out, name) == what_was_made(whole, name)
-    assert not out.with_name(out.name + ".partial").exists()
-    return len(before)
-
-
-def kill_before_the_end(processes: Processes, name: str, *, draw: random.Random, number: int, workers: bool) -> Path:
-    """Kills fresh runs until one was not at its end yet; a kill after the end shows nothing and does not count."""
-    span = processes.spans[name, workers]
-    for attempt in range(10):
-        out = processes.folder / f"{name}-{number}-{attempt}"
-        if processes.kill(name, out, after=draw.uniform(0, span), workers=workers):
-            assert not out.exists()
-            assert out.with_name(out.name + ".partial").is_dir()
-            return out
-    pytest.fail(f"ten kills in {span:.2f} s all fell behind the end")
 
 
 def what_was_made(out: Path, name: str) -> dict[str, object]:
