@@ -174,14 +174,14 @@ def test_a_killed_run_goes_on_to_the_same_bytes_and_losses(
     out, partial = tmp_path / "broken", tmp_path / "broken.partial"
     generator, unfinished = random.Random(kills), 0
     for _ in range(kills):
-        process = subprocess.Popen(command(tmp_path, out, seconds_per_step=0.02), cwd=Path.cwd())
+        process = subprocess.Popen(command(tmp_path, out, seconds_per_step=0.06), cwd=Path.cwd())
         while process.poll() is None and not (partial / "metrics.jsonl").exists():
             time.sleep(0.01)
         time.sleep(generator.uniform(0, 0.5))
         process.send_signal(signal.SIGKILL)
         process.wait()
         unfinished += partial.is_dir()
-    assert unfinished > 0
+    assert 2 * unfinished >= kills, "most kills must fall before the end"
     subprocess.run(command(tmp_path, out), check=True, cwd=Path.cwd())
     assert what_was_computed(out) == what_was_computed(tmp_path / "unbroken")
     assert not partial.exists()
