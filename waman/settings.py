@@ -8,10 +8,11 @@ documentation.
 import ast
 import dataclasses
 import difflib
+import functools
 import inspect
 import itertools
 import re
-import textwrap
+import sys
 import tomllib
 import types
 import typing
@@ -82,20 +83,25 @@ def describe(cls: type) -> list[Field]:
 
 def documentation(cls: type) -> dict[str, str]:
     """The string that follows each field in the class body."""
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(cls)))
-    except (OSError, TypeError):
+    definition = _classes(cls.__module__).get(cls.__name__)
+    if definition is None:
         return {}
-    body = typing.cast(ast.ClassDef, tree.body[0]).body
     found: dict[str, str] = {}
-    for statement, following in itertools.pairwise(body):
-        is_field = isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name)
-        is_text = isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant)
-        if is_field and is_text:
-            text = typing.cast(ast.Constant, typing.cast(ast.Expr, following).value).value
-            if isinstance(text, str):
-                found[typing.cast(ast.Name, typing.cast(ast.AnnAssign, statement).target).id] = inspect.cleandoc(text)
+    for statement, following in itertools.pairwise(definition.body):
+        match statement, following:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                found[name] = inspect.cleandoc(text)
     return found
+
+
+@functools.cache
+def _classes(module: str) -> dict[str, ast.ClassDef]:
+    """The classes that a module's source defines, by name; parsed once, since help asks for many of them."""
+    try:
+        tree = ast.parse(inspect.getsource(sys.modules[module]))
+    except (OSError, KeyError, TypeError):
+        return {}
+    return {node.name: node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
 
 
 # Reading
