@@ -57,6 +57,12 @@ DOORS: dict[str, Door] = {
         ),
         {"weights": "pretrain/final", "documents": "refine", "mixture": "mix"},
     ),
+    "compose": Door(("max_characters=300",), {"documents": "refine", "mixture": "mix"}),
+    "tune": Door(
+        ("num_tokens=8000", "checkpoints.kind=every_steps", "checkpoints.steps=3", "precision.kind=float32"),
+        {"weights": "pretrain/final", "instructions": "compose"},
+        dated="metrics.jsonl",
+    ),
 }  # fmt: skip
 
 
@@ -87,6 +93,11 @@ def pages() -> dict[str, str | bytes]:
     links = " ".join(f"<a href='{name}'>{name}</a>" for name in names)
     found: dict[str, str | bytes] = {"/": f"<html><body><p>{links}</p></body></html>"}
     for name in names:
-        paragraphs = "".join(f"<p>{' '.join(draw.choices(words, k=120)).capitalize()}.</p>" for _ in range(4))
+        paragraphs = "".join(f"<p>{_paragraph(words, draw)}</p>" for _ in range(4))
         found[name] = f"<html><head><title>{name}</title></head><body><article>{paragraphs}</article></body></html>"
     return found
+
+
+def _paragraph(words: list[str], draw: random.Random) -> str:
+    sentences = [" ".join(draw.choices(words, k=draw.randint(6, 14))).capitalize() for _ in range(12)]
+    return " ".join(f"{sentence}." for sentence in sentences)
