@@ -66,7 +66,9 @@ def _gather_python(journey: Journey) -> list[Artifact]:
     chosen = journey.recipe.python
     crawl = _fetch_pages(journey)
     web = journey.take_units("documents-web", extract, chosen.extract_web, archives=[crawl])
-    python = [open_standard_library(), open_distributions(chosen.distributions)]
+    python = [open_standard_library()]
+    if chosen.distributions:
+        python.append(open_distributions(chosen.distributions))
     return [web, journey.take_units("documents-github", extract, chosen.extract_github, archives=python)]
 
 
