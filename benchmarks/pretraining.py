@@ -12,7 +12,7 @@ import statistics
 
 import torch
 
-from waman.model.config import Attention, ModelConfig, SwiGlu
+from waman.model.config import Attention, ModelConfig, Swiglu
 from waman.model.count import num_parameters
 from waman.model.decoder import Decoder
 from waman.model.initialize import initialize
@@ -59,7 +59,7 @@ def _config(model_dim: int, hidden_dim: int, num_layers: int) -> ModelConfig:
         model_dim=model_dim,
         num_layers=num_layers,
         attention=Attention(num_heads=4, num_kv_heads=2, head_dim=model_dim // 4),
-        feed_forward=SwiGlu(hidden_dim=hidden_dim),
+        feed_forward=Swiglu(hidden_dim=hidden_dim),
         tie_embeddings=True,
     )
 

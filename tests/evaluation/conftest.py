@@ -10,7 +10,7 @@ import torch
 
 from waman.artifact import Artifact
 from waman.document import Document, document_id, write_documents
-from waman.model.config import Attention, ModelConfig, SwiGlu
+from waman.model.config import Attention, ModelConfig, Swiglu
 from waman.model.decoder import Decoder
 from waman.model.initialize import initialize
 from waman.tokens.bpe import build, learn_pieces
@@ -75,7 +75,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
         model_dim=16,
         num_layers=2,
         attention=Attention(num_heads=2, num_kv_heads=1, head_dim=8),
-        feed_forward=SwiGlu(hidden_dim=24),
+        feed_forward=Swiglu(hidden_dim=24),
     )
     decoder = Decoder(config)
     initialize(decoder, seed=7)

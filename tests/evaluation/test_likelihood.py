@@ -8,7 +8,7 @@ from waman.evaluation.bits import document_bits, windows
 from waman.evaluation.likelihood import Network, Ngrams, option_log_likelihoods
 from waman.evaluation.metrics import Floats
 from waman.evaluation.ngram import log_probabilities, train_ngram
-from waman.model.config import Attention, ModelConfig, SwiGlu
+from waman.model.config import Attention, ModelConfig, Swiglu
 from waman.model.decoder import Decoder
 from waman.model.initialize import initialize
 
@@ -23,7 +23,7 @@ def decoder() -> Decoder:
         model_dim=16,
         num_layers=2,
         attention=Attention(num_heads=4, num_kv_heads=2, head_dim=4),
-        feed_forward=SwiGlu(hidden_dim=24),
+        feed_forward=Swiglu(hidden_dim=24),
     )
     made = Decoder(config)
     initialize(made, seed=0)

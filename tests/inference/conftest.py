@@ -9,7 +9,7 @@ import torch
 from tests.tokens import material
 from waman.inference.llm import LLM
 from waman.inference.load import load
-from waman.model.config import Attention, ModelConfig, SwiGlu
+from waman.model.config import Attention, ModelConfig, Swiglu
 from waman.model.decoder import Decoder
 from waman.model.initialize import initialize
 from waman.tokens import bpe
@@ -22,7 +22,7 @@ CONFIG = ModelConfig(
     model_dim=32,
     num_layers=2,
     attention=Attention(num_heads=4, num_kv_heads=2, head_dim=8),
-    feed_forward=SwiGlu(hidden_dim=48),
+    feed_forward=Swiglu(hidden_dim=48),
 )
 
 

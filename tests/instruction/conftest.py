@@ -13,7 +13,7 @@ from waman.dataflow import Inline
 from waman.document import Document
 from waman.instruction.compose import compose
 from waman.instruction.recipe import ComposeRecipe
-from waman.model.config import Attention, ModelConfig, SwiGlu
+from waman.model.config import Attention, ModelConfig, Swiglu
 from waman.model.decoder import Decoder
 from waman.model.initialize import initialize
 from waman.tokens.recipe import TokenizerRecipe
@@ -97,7 +97,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory, tokenizer_folder: Path) ->
         model_dim=32,
         num_layers=1,
         attention=Attention(num_heads=2, num_kv_heads=1, head_dim=16),
-        feed_forward=SwiGlu(hidden_dim=48),
+        feed_forward=Swiglu(hidden_dim=48),
         tie_embeddings=True,
     )
     decoder = Decoder(config)

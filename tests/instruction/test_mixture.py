@@ -9,7 +9,7 @@ from waman.instruction.mixture import Mixture, PackedBatches, mixing_rates
 from waman.instruction.recipe import ByAnswers, ByRows
 from waman.instruction.render import Rendered, render, render_fitting
 from waman.instruction.rows import Row
-from waman.model.config import Attention, ModelConfig, SwiGlu
+from waman.model.config import Attention, ModelConfig, Swiglu
 from waman.model.decoder import Decoder
 from waman.model.initialize import initialize
 from waman.model.masks import Document
@@ -136,7 +136,7 @@ def test_packed_rows_are_read_as_if_each_were_alone() -> None:
         model_dim=16,
         num_layers=2,
         attention=Attention(num_heads=2, num_kv_heads=1, head_dim=8),
-        feed_forward=SwiGlu(hidden_dim=24),
+        feed_forward=Swiglu(hidden_dim=24),
     )
     decoder = Decoder(config)
     initialize(decoder, seed=0)

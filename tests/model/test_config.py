@@ -6,7 +6,7 @@ import pytest
 
 from waman import settings
 from waman.errors import RecipeError
-from waman.model.config import Attention, ModelConfig, RmsNorm, Rope, ScaledNormal, SwiGlu, require_vocab_size
+from waman.model.config import Attention, ModelConfig, RmsNorm, Rope, ScaledNormal, Swiglu, require_vocab_size
 from waman.model.presets import PRESETS, preset
 
 
@@ -25,7 +25,7 @@ def test_an_odd_head_dim_is_refused() -> None:
     [
         (lambda: RmsNorm(eps=0.0), r"norm\.eps = 0\.0"),
         (lambda: Rope(theta=-1.0), r"position\.theta = -1\.0"),
-        (lambda: SwiGlu(hidden_dim=0), r"feed_forward\.hidden_dim = 0"),
+        (lambda: Swiglu(hidden_dim=0), r"feed_forward\.hidden_dim = 0"),
         (lambda: Attention(num_kv_heads=0), r"attention\.num_kv_heads = 0"),
         (lambda: ScaledNormal(std=0.0), r"initialization\.std = 0\.0"),
         (lambda: ModelConfig(vocab_size=0), "vocab_size = 0"),

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from waman.errors import PromptError, RecipeError
-from waman.model.config import Attention, ModelConfig, RmsNorm, SwiGlu
+from waman.model.config import Attention, ModelConfig, RmsNorm, Swiglu
 from waman.model.decoder import Decoder
 from waman.model.initialize import initialize
 from waman.model.masks import Document
@@ -19,7 +19,7 @@ TINY = ModelConfig(
     model_dim=32,
     num_layers=2,
     attention=Attention(num_heads=4, num_kv_heads=2, head_dim=8),
-    feed_forward=SwiGlu(hidden_dim=48),
+    feed_forward=Swiglu(hidden_dim=48),
 )
 
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.autograd import gradcheck
 
-from waman.model.config import RmsNorm, Rope, SwiGlu
+from waman.model.config import RmsNorm, Rope, Swiglu
 from waman.model.feed_forward import GatedFeedForward
 from waman.model.norm import RootMeanSquareNorm
 from waman.model.position import Rotary, split_and_turn
@@ -25,7 +25,7 @@ def test_the_norms_gradients_are_the_numerical_ones() -> None:
 
 
 def test_the_feed_forward_is_its_formula_with_numerical_gradients() -> None:
-    part = GatedFeedForward(SwiGlu(hidden_dim=5), 4).double()
+    part = GatedFeedForward(Swiglu(hidden_dim=5), 4).double()
     x = draw(2, 3, 4).requires_grad_()
     gate, up = part.gate_up.weight[:5], part.gate_up.weight[5:]
     expected = (torch.nn.functional.silu(x @ gate.T) * (x @ up.T)) @ part.down.weight.T

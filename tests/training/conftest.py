@@ -12,7 +12,7 @@ from tokenizers import decoders, models
 
 from waman.artifact import Artifact, open_input
 from waman.document import Document
-from waman.model.config import Attention, ModelConfig, SwiGlu
+from waman.model.config import Attention, ModelConfig, Swiglu
 from waman.tokens.shards import ShardWriter, TokensInfo, write_info
 from waman.tokens.tokenizer import Tokenizer
 
@@ -39,7 +39,7 @@ def tiny_model() -> ModelConfig:
         model_dim=24,
         num_layers=2,
         attention=Attention(num_heads=2, num_kv_heads=1, head_dim=12),
-        feed_forward=SwiGlu(hidden_dim=32),
+        feed_forward=Swiglu(hidden_dim=32),
         tie_embeddings=True,
     )
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from waman.model.config import Attention, ModelConfig, SwiGlu
+from waman.model.config import Attention, ModelConfig, Swiglu
 from waman.training.throughput import matrix_flops_per_second, throughput
 
 
@@ -12,7 +12,7 @@ def test_speed_and_share_are_those_worked_by_hand() -> None:
         model_dim=4,
         num_layers=1,
         attention=Attention(num_heads=1, num_kv_heads=1, head_dim=4),
-        feed_forward=SwiGlu(hidden_dim=3),
+        feed_forward=Swiglu(hidden_dim=3),
     )
     # per token 6 * (4*4*4 attention + 3*4*3 feed-forward + 10*4 head) + 12 * 4 * 8 = 840 + 384
     found = throughput(config, tokens=500, seconds=2.0, matrix_flops=1e6)

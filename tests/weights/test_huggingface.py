@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from waman.errors import InputError, RecipeError
-from waman.model.config import Attention, ModelConfig, Rope, SwiGlu
+from waman.model.config import Attention, ModelConfig, Rope, Swiglu
 from waman.model.decoder import Decoder
 from waman.model.initialize import initialize
 from waman.model.presets import PRESETS, preset
@@ -25,7 +25,7 @@ TINY = ModelConfig(
     model_dim=32,
     num_layers=2,
     attention=Attention(num_heads=4, num_kv_heads=2, head_dim=8),
-    feed_forward=SwiGlu(hidden_dim=40),
+    feed_forward=Swiglu(hidden_dim=40),
     position=Rope(theta=500.0),
 )
 VARIANTS = {

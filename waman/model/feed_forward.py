@@ -5,13 +5,13 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn import functional as F
 
-from waman.model.config import SwiGlu
+from waman.model.config import Swiglu
 
 
 class GatedFeedForward(nn.Module):
     """down(silu(gate(x)) * up(x)); gate and up are one matrix, gate's rows first."""
 
-    def __init__(self, config: SwiGlu, model_dim: int) -> None:
+    def __init__(self, config: Swiglu, model_dim: int) -> None:
         super().__init__()
         self.gate_up = nn.Linear(model_dim, 2 * config.hidden_dim, bias=False)
         self.down = nn.Linear(config.hidden_dim, model_dim, bias=False)

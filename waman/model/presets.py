@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from waman.errors import RecipeError
-from waman.model.config import Attention, ModelConfig, RmsNorm, SwiGlu
+from waman.model.config import Attention, ModelConfig, RmsNorm, Swiglu
 
 
 def _llama(*, model_dim: int, num_heads: int, num_layers: int, hidden_dim: int, eps: float) -> ModelConfig:
@@ -15,7 +15,7 @@ def _llama(*, model_dim: int, num_heads: int, num_layers: int, hidden_dim: int, 
         model_dim=model_dim,
         num_layers=num_layers,
         attention=Attention(num_heads=num_heads, num_kv_heads=num_heads, head_dim=model_dim // num_heads),
-        feed_forward=SwiGlu(hidden_dim=hidden_dim),
+        feed_forward=Swiglu(hidden_dim=hidden_dim),
         norm=RmsNorm(eps=eps),
     )
 
@@ -26,7 +26,7 @@ def _laptop(*, model_dim: int, num_heads: int, num_kv_heads: int, num_layers: in
         model_dim=model_dim,
         num_layers=num_layers,
         attention=Attention(num_heads=num_heads, num_kv_heads=num_kv_heads, head_dim=model_dim // num_heads),
-        feed_forward=SwiGlu(hidden_dim=hidden_dim),
+        feed_forward=Swiglu(hidden_dim=hidden_dim),
         tie_embeddings=True,
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from waman.errors import InputError, RecipeError
-from waman.model.config import Attention, ModelConfig, RmsNorm, Rope, ScaledNormal, SwiGlu, require_vocab_size
+from waman.model.config import Attention, ModelConfig, RmsNorm, Rope, ScaledNormal, Swiglu, require_vocab_size
 
 ARCHITECTURE = "LlamaForCausalLM"
 _REQUIRED = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
@@ -137,7 +137,7 @@ def load_config(folder: Path) -> ModelConfig:
                 num_kv_heads=found.get("num_key_value_heads", num_heads),
                 head_dim=found.get("head_dim", found["hidden_size"] // num_heads),
             ),
-            feed_forward=SwiGlu(hidden_dim=found["intermediate_size"]),
+            feed_forward=Swiglu(hidden_dim=found["intermediate_size"]),
             norm=RmsNorm(eps=found["rms_norm_eps"]),
             position=Rope(theta=_theta(table)),
             tie_embeddings=found["tie_word_embeddings"],
