@@ -127,7 +127,8 @@ def _learn_unit(job: _LearnJob, folder: Path) -> Counts:
     documents = _read_samples(job.samples, TRAIN)
     drawn = _draw_by_source(documents, seed=recipe.seed, max_bytes=recipe.sample_bytes)
     texts = [document.text for chosen in drawn.values() for document in chosen]
-    pieces = bpe.learn_pieces(
+    learn = bpe.learn_counted_pieces if recipe.indentation == "counted" else bpe.learn_pieces
+    pieces = learn(
         texts,
         vocab_size=recipe.vocab_size,
         character_coverage=recipe.character_coverage,
