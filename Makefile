@@ -3,6 +3,7 @@
 VENV ?= .venv
 PEERS ?= .venv-peers
 OUT ?= out/demo
+BUILT = $(shell command -v c++ >/dev/null 2>&1 && echo --requirement requirements-peers-built.txt)
 
 export PYTHON TORCH_INDEX
 
@@ -52,7 +53,7 @@ environment:
 	@sh scripts/environment.sh $(VENV) constraints.txt --editable '.[dev]'
 
 peers:
-	@sh scripts/environment.sh $(PEERS) constraints-peers.txt --requirement requirements-peers.txt
+	@sh scripts/environment.sh $(PEERS) constraints-peers.txt --requirement requirements-peers.txt $(BUILT)
 
 clean:
 	rm -rf $(VENV) $(PEERS) build dist waman.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -60,10 +60,11 @@ pin_of() {
     grep "^$1==" "$constraints" || true
 }
 
-# The build backend comes before what it builds: left to itself, pip fetches an unpinned one for each build.
-install_backend() {
-    setuptools=$(pin_of setuptools)
-    [ -z "$setuptools" ] || pip_install "$setuptools" || fail_at_pip
+# Build backends come before what they build: left to itself, pip fetches unpinned ones for each build.
+install_backends() {
+    backends=$(for name in cmake ninja scikit-build-core setuptools; do pin_of "$name"; done)
+    # shellcheck disable=SC2086  # one pin a word
+    [ -z "$backends" ] || pip_install --constraint "$constraints" $backends || fail_at_pip
 }
 
 # Torch comes alone and before what needs it, so that no resolver chooses another one; its own needs follow with the rest.
@@ -98,7 +99,7 @@ if ! works; then
         fail "$python -m venv $environment failed; see its message above"
     }
 fi
-install_backend
+install_backends
 install_torch
 install_rest "$@"
 asked_for "$@" >"$environment/asked_for"

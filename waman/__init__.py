@@ -15,6 +15,7 @@ _PLACES = {
     "ModelConfig": "waman.model.config",
     "WamanError": "waman.errors",
     "compose": "waman.instruction.compose",
+    "convert": "waman.weights.convert",
     "demo": "waman.journey.demo",
     "evaluate": "waman.evaluation.evaluate",
     "extract": "waman.crawl.extract",

@@ -45,6 +45,9 @@ class Gguf:
 class TokenizerJson:
     """A SentencePiece `.model` as `tokenizer.json`."""
 
+    ids: Literal["exact", "nearest"] = "exact"
+    """exact: refuse a model that rewrites characters (nmt_nfkc and kin), whose ids differ at times; nearest: take it"""
+
 
 @dataclass(frozen=True)
 class ConvertRecipe:

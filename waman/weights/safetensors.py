@@ -67,6 +67,13 @@ def shapes(path: Path) -> dict[str, tuple[int, ...]]:
         return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
 
 
+def dtypes(path: Path) -> set[torch.dtype]:
+    """The types of the tensors in the file. Raises InputError as `read` does."""
+    by_name = {name: dtype for dtype, name in DTYPE_NAMES.items()}
+    with _opened(path) as file:
+        return {by_name[file.get_slice(name).get_dtype()] for name in file.keys()}  # noqa: SIM118
+
+
 def read(path: Path) -> Iterator[tuple[str, Tensor]]:
     """Every tensor with its name, one at a time from a memory map.
 
