@@ -22,6 +22,18 @@ class Document:
 
 
 @dataclass(frozen=True, eq=False)
+class Tree:
+    """A token sees itself and its ancestors, in trees laid out one after the other in preorder (`tree_layout`).
+
+    A packed document is a tree of one node, so one row may hold documents and trees.
+    """
+
+    ends: Tensor
+    """(batch, key_time), integers: the queries j to ends[j] - 1 see key j, for a node's tokens the end of its
+    subtree; spans lie within each other or apart"""
+
+
+@dataclass(frozen=True, eq=False)
 class Cached:
     """Query i of row r sees the keys 0 to starts[r] + i: rows of a cache that hold different numbers of tokens."""
 
@@ -29,33 +41,121 @@ class Cached:
     """(batch,), integers: tokens that each row held before these queries"""
 
 
-Mask = Causal | Document | Cached
+Mask = Causal | Document | Tree | Cached
+
+# Rows of a ragged cache share a panel while their queries times the spread of their lengths stay within this.
+GROUP_PAIRS = 4096
 
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """Consecutive queries of some rows against consecutive keys, among them all that these queries may see."""
+    """Consecutive queries of some rows against some spans of keys, among them all that these queries may see."""
 
     rows: slice
     queries: slice
-    keys: slice
+    keys: tuple[slice, ...]
+    """spans of keys, set side by side in this order"""
     bias: Tensor | None
     """(rows or 1, queries, width): 0 or -inf, added to the last `width` columns; None: everything is allowed"""
 
+    @property
+    def num_keys(self) -> int:
+        """Columns: keys of all spans."""
+        return sum(span.stop - span.start for span in self.keys)
 
-def allowed(mask: Mask, query_length: int, key_length: int, device: torch.device) -> Tensor:
-    """Which query may see which key: (batch or 1, query_length, key_length), bool. The reference: it stores all."""
+
+def allowed(
+    mask: Mask,
+    query_length: int,
+    key_length: int,
+    device: torch.device,
+    *,
+    window: int | None = None,
+    positions: Tensor | None = None,
+) -> Tensor:
+    """Which query may see which key: (batch or 1, query_length, key_length), bool. The reference: it stores all.
+
+    window: how many positions back a query sees, its own included. positions: as in `distances`.
+    """
     keys = torch.arange(key_length, device=device)
-    first = key_length - query_length
+    queries = query_places(mask, query_length, key_length, device)[:, :, None]
+    seen = keys <= queries
     match mask:
-        case Causal():
-            return (keys <= (torch.arange(query_length, device=device) + first)[:, None])[None]
         case Document(document_ids=ids):
-            same = ids[:, first:, None] == ids[:, None, :]
-            return same & allowed(Causal(), query_length, key_length, device)
-        case Cached(starts=starts):
-            queries = starts[:, None] + torch.arange(query_length, device=device)
-            return keys <= queries[:, :, None]
+            seen = seen & (ids[:, key_length - query_length :, None] == ids[:, None, :])
+        case Tree(ends=ends):
+            seen = seen & (queries < ends[:, None, :])
+        case _:
+            pass
+    if window is not None:
+        seen = seen & (distances(mask, query_length, key_length, device, positions=positions) < window)
+    return seen
+
+
+def distances(
+    mask: Mask, query_length: int, key_length: int, device: torch.device, *, positions: Tensor | None = None
+) -> Tensor:
+    """A query's position less a key's: (batch or 1, query_length, key_length). The reference: it stores all.
+
+    positions: (batch, key_time) or (1, key_time), integers; absent: a token's place in its row and, in a tree, on its
+    path from the root.
+    """
+    places = query_places(mask, query_length, key_length, device)
+    known = positions_of(mask, key_length, device) if positions is None else positions
+    return _at(known, places)[:, :, None] - known[:, None, :]
+
+
+def query_places(mask: Mask, query_length: int, key_length: int, device: torch.device) -> Tensor:
+    """Each query's place among the keys: (batch or 1, query_length)."""
+    queries = torch.arange(query_length, device=device)
+    if isinstance(mask, Cached):
+        return mask.starts[:, None] + queries
+    return (queries + key_length - query_length)[None]
+
+
+def positions_of(mask: Mask, key_length: int, device: torch.device) -> Tensor:
+    """Positions of which any two that see each other differ by their distance: (batch or 1, key_length)."""
+    places = torch.arange(key_length, device=device)[None]
+    if not isinstance(mask, Tree):
+        return places
+    # A token's ancestors are the tokens before it whose spans have not ended.
+    ended = torch.zeros(len(mask.ends), key_length + 1, dtype=torch.long, device=device)
+    stops = mask.ends.long().clamp(max=key_length)
+    ended.scatter_add_(1, stops, torch.ones_like(stops))
+    return places - ended.cumsum(dim=1)[:, :key_length]
+
+
+def require_shape(mask: Mask, batch: int, key_length: int, *, positions: Tensor | None = None) -> None:
+    """Raises InputError if a mask or its positions are of another shape than the tokens, or a token sees not itself."""
+    match mask:
+        case Document(document_ids=found):
+            _require(type(mask).__name__, found, (batch, key_length))
+        case Tree(ends=found):
+            _require(type(mask).__name__, found, (batch, key_length))
+            early = found <= torch.arange(key_length, device=found.device)
+            if early.any():
+                row, token = (int(n) for n in early.nonzero()[0])
+                raise InputError(
+                    f"mask: Tree ends the span of token {token} of row {row} at {int(found[row, token])}; expected "
+                    f"{token + 1} or more: a token sees itself"
+                )
+        case Cached(starts=found):
+            _require(type(mask).__name__, found, (batch,))
+        case Causal():
+            pass
+    if positions is not None and positions.shape != (1, key_length):
+        _require("positions", positions, (batch, key_length))
+
+
+def _require(name: str, found: Tensor, expected: tuple[int, ...]) -> None:
+    if found.shape != expected:
+        raise InputError(
+            f"mask: {name} holds numbers of shape {tuple(found.shape)}, expected {expected}: "
+            "one for each row and, but for a cache's, each token, the cached ones included"
+        )
+
+
+# Panels
 
 
 def cut(
@@ -68,88 +168,183 @@ def cut(
     max_pairs: int,
     dtype: torch.dtype,
     device: torch.device,
+    window: int | None = None,
+    positions: Tensor | None = None,
 ) -> list[Panel]:
-    """Panels that cover every allowed pair, and leave out the keys before and after all that a panel may see.
+    """Panels that cover every allowed pair, and leave out the keys that no query of a panel may see.
 
     A panel has at most `max_queries` queries of a row and, unless it is of one row, `max_pairs` query-key pairs.
     Raises InputError if the mask is of another shape than the tokens.
     """
-    _require_shape(mask, batch, key_length)
-    first = key_length - query_length
-    triangle = _bias(torch.ones(max_queries, max_queries, dtype=torch.bool, device=device).tril(), dtype)[None]
+    require_shape(mask, batch, key_length, positions=positions)
+    sight = sight_of(mask, query_length, key_length, window=window, positions=positions)
+    triangle = _bias(torch.ones(max_queries, max_queries, dtype=torch.bool).tril(), dtype, device)[None]
     panels: list[Panel] = []
     for start in range(0, query_length, max_queries):
         queries = slice(start, min(start + max_queries, query_length))
         height = queries.stop - queries.start
         bias = triangle[:, :height, :height] if height > 1 else None
-        match mask:
-            case Causal():
-                panels.append(Panel(slice(0, batch), queries, slice(0, first + queries.stop), bias))
-            case Document(document_ids=ids):
-                panels.extend(_document_panels(ids, queries, first, bias=bias, dtype=dtype))
-            case Cached(starts=starts):
-                panels.append(_cached_panel(starts, queries, dtype))
+        if isinstance(mask, Causal) and window is None:
+            panels.append(Panel(slice(0, batch), queries, (slice(0, key_length - query_length + queries.stop),), bias))
+        else:
+            panels.extend(_cut_queries(sight, queries, triangle=bias, batch=batch, dtype=dtype, device=device))
     return [part for panel in panels for part in _split_rows(panel, max_pairs)]
 
 
-def _require_shape(mask: Mask, batch: int, key_length: int) -> None:
+@dataclass(frozen=True, eq=False)
+class Sight:
+    """What a mask and a window say of every key, on the CPU; rows that are alike are one."""
+
+    first: Tensor
+    """(rows, 1): place of a row's first query among its keys"""
+    ends: Tensor
+    """(rows, key_time): no query from here on sees the key; before, each from the key on does, save for what follows"""
+    positions: Tensor
+    """(rows, key_time): see `window`"""
+    window: int | None
+    """a query sees the keys whose position is less than this behind its own"""
+    ids: Tensor | None
+    """(rows, key_time): a query sees the keys of its own id; absent where `ends` says it all"""
+
+    def of(self, queries: slice) -> tuple[Tensor, Tensor, Tensor]:
+        """Keys of which some query, keys of which every query sees all it may, and the queries' own: (rows, key_time).
+
+        The first is true of every key that one of the queries may see; the second of no key that one may not.
+        """
+        start, stop = self.first + queries.start, self.first + queries.stop
+        keys = torch.arange(self.ends.shape[1])
+        own = (keys >= start) & (keys < stop)
+        some, every = self.ends > start, self.ends >= stop
+        places = start + torch.arange(queries.stop - queries.start)
+        if self.window is not None:
+            reached = _at(self.positions, places)
+            some &= reached.amin(dim=1, keepdim=True) - self.positions < self.window
+            every &= reached.amax(dim=1, keepdim=True) - self.positions < self.window
+        if self.ids is not None:
+            same = _at(self.ids, places)[:, :, None] == self.ids[:, None, :]
+            some, every = some & same.any(dim=1), every & same.all(dim=1)
+        return (some & (keys < stop)) | own, every & (keys < stop), own
+
+    def pairs(self, rows: slice, queries: slice, keys: Tensor) -> Tensor:
+        """Which query sees which of some keys: (rows, queries, keys)."""
+        one = self._rows(self.first, rows)
+        places = one + torch.arange(queries.start, queries.stop)
+        seen = (keys <= places[:, :, None]) & (places[:, :, None] < self._rows(self.ends, rows)[:, None, keys])
+        if self.window is not None:
+            positions = self._rows(self.positions, rows)
+            seen &= _at(positions, places)[:, :, None] - positions[:, None, keys] < self.window
+        if self.ids is not None:
+            ids = self._rows(self.ids, rows)
+            seen &= _at(ids, places)[:, :, None] == ids[:, None, keys]
+        return seen
+
+    @staticmethod
+    def _rows(x: Tensor, rows: slice) -> Tensor:
+        return x if len(x) == 1 else x[rows]
+
+
+def sight_of(mask: Mask, query_length: int, key_length: int, *, window: int | None, positions: Tensor | None) -> Sight:
+    """The mask's numbers, fetched from their device once."""
+    cpu = torch.device("cpu")
+    ids = None
+    ends = torch.full((1, key_length), key_length)
     match mask:
-        case Document(document_ids=found) if found.shape != (batch, key_length):
-            expected: tuple[int, ...] = (batch, key_length)
-        case Cached(starts=found) if found.shape != (batch,):
-            expected = (batch,)
-        case _:
-            return
-    raise InputError(
-        f"mask: {type(mask).__name__} holds numbers of shape {tuple(found.shape)}, expected {expected}: "
-        "one for each row and, with documents, each token, the cached ones included"
+        case Document(document_ids=found):
+            ends, returning = _document_ends(found.cpu())
+            ids = found.cpu() if returning else None
+        case Tree(ends=found):
+            mask = Tree(found.cpu())
+            ends = mask.ends
+        case Cached(starts=found):
+            mask = Cached(found.cpu())
+            ends = torch.full((len(found), key_length), key_length)
+        case Causal():
+            pass
+    known = positions_of(mask, key_length, cpu) if positions is None else positions.cpu()
+    first = query_places(mask, 1, key_length, cpu) if isinstance(mask, Cached) else None
+    rows = max(len(ends), len(known))
+    return Sight(
+        first=torch.full((rows, 1), key_length - query_length) if first is None else first,
+        ends=ends.expand(rows, -1),
+        positions=known.expand(rows, -1),
+        window=window,
+        ids=None if ids is None else ids.expand(rows, -1),
     )
 
 
-def _document_panels(
-    ids: Tensor, queries: slice, first: int, *, bias: Tensor | None, dtype: torch.dtype
+def _document_ends(ids: Tensor) -> tuple[Tensor, bool]:
+    """Where each token's document ends, and whether any document comes back after another: then the row's end."""
+    length = ids.shape[1]
+    changes = ids[:, 1:] != ids[:, :-1]
+    ordered = ids.sort(dim=1).values
+    if (changes.sum(dim=1) != (ordered[:, 1:] != ordered[:, :-1]).sum(dim=1)).any():
+        return torch.full_like(ids, length), True
+    ends = torch.full(ids.shape, length)
+    ends[:, :-1] = torch.where(changes, torch.arange(1, length), length)
+    return ends.flip(1).cummin(dim=1).values.flip(1), False
+
+
+def _cut_queries(
+    sight: Sight, queries: slice, *, triangle: Tensor | None, batch: int, dtype: torch.dtype, device: torch.device
 ) -> list[Panel]:
-    """One panel for neighbouring rows that begin alike and hold one document; one for each row that holds more."""
-    start, stop = first + queries.start, first + queries.stop
-    begins = _first_keys(ids, start, stop)
-    pure = ((ids[:, :stop] == ids[:, stop - 1 : stop]).sum(dim=1) == stop - begins).tolist()
-    starts = begins.tolist()
+    """Panels of some queries: one for each group of neighbouring rows that see nearly the same keys."""
+    some, every, own = sight.of(queries)
+    groups = _groups(sight, some, every, height=queries.stop - queries.start)
+    full, rest = _columns(groups, some, every, own)
+    # Nothing but the queries' own keys is seen in part, and these as in a causal mask.
+    firsts = torch.tensor([rows.start for rows in groups])
+    plain = ((rest == own[firsts]) & (every[firsts] | ~rest)).all(dim=1).tolist()
     panels = []
-    row = 0
-    while row < len(starts):
-        end, keys = row + 1, slice(starts[row], stop)
-        if pure[row]:
-            while end < len(starts) and pure[end] and starts[end] == starts[row]:
-                end += 1
-        own = bias if pure[row] else _document_bias(ids[row : row + 1, keys], stop - start, dtype)
-        panels.append(Panel(slice(row, end), queries, keys, own))
-        row = end
+    for rows, columns, spans, is_plain in zip(groups, rest, _spans(full, rest), plain, strict=True):
+        bias = triangle
+        if not is_plain:
+            bias = _bias(sight.pairs(rows, queries, columns.nonzero()[:, 0]), dtype, device)
+        panels.append(Panel(rows if len(some) > 1 else slice(0, batch), queries, spans, bias))
     return panels
 
 
-def _first_keys(ids: Tensor, start: int, stop: int) -> Tensor:
-    """For each row the first key whose id lies between the smallest and the largest of start to stop: (batch,)."""
-    wanted, keys = ids[:, start:stop], ids[:, :stop]
-    near = (keys >= wanted.amin(dim=1, keepdim=True)) & (keys <= wanted.amax(dim=1, keepdim=True))
-    return near.int().argmax(dim=1)
+def _groups(sight: Sight, some: Tensor, every: Tensor, *, height: int) -> list[slice]:
+    """Neighbouring rows that share a panel: those that see the same keys, or whose queries stand close together.
+
+    In the second case keys are computed that some rows do not see, but the bias stays within GROUP_PAIRS for each row.
+    """
+    alike = ((some[1:] == some[:-1]) & (every[1:] == every[:-1])).all(dim=1).tolist()
+    firsts = sight.first[:, 0].tolist()
+    groups: list[slice] = []
+    start, low, high = 0, firsts[0], firsts[0]
+    for row, first in enumerate(firsts[1:], start=1):
+        low, high = min(low, first), max(high, first)
+        joins = alike[row - 1] if low == high else height * (high - low) <= GROUP_PAIRS
+        if not joins:
+            groups.append(slice(start, row))
+            start, low, high = row, first, first
+    return [*groups, slice(start, len(firsts))]
 
 
-def _document_bias(ids: Tensor, height: int, dtype: torch.dtype) -> Tensor:
-    """ids: (rows, keys), the last `height` of them the queries -> (rows, height, keys)."""
-    same = ids[:, -height:, None] == ids[:, None, :]
-    same[:, :, -height:] &= torch.ones(height, height, dtype=torch.bool, device=ids.device).tril()
-    return _bias(same, dtype)
+def _columns(groups: list[slice], some: Tensor, every: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
+    """Keys that all queries of a group see, and the others that some may see, its own among them: (groups, keys)."""
+    full = torch.stack([every[rows].all(dim=0) & ~own[rows].any(dim=0) for rows in groups])
+    return full, torch.stack([some[rows].any(dim=0) for rows in groups]) & ~full
 
 
-def _cached_panel(starts: Tensor, queries: slice, dtype: torch.dtype) -> Panel:
-    places = starts[:, None] + torch.arange(queries.start, queries.stop, device=starts.device)
-    stop = int(places.max()) + 1
-    keys = torch.arange(stop, device=starts.device)
-    return Panel(slice(0, len(starts)), queries, slice(0, stop), _bias(keys <= places[:, :, None], dtype))
+def _spans(full: Tensor, rest: Tensor) -> list[tuple[slice, ...]]:
+    """For each row the runs of keys in `full`, then those in `rest`, neighbours joined."""
+    found: list[list[slice]] = [[] for _ in full]
+    for flags in (full, rest):
+        steps = torch.diff(flags.int(), dim=1, prepend=flags.new_zeros(len(flags), 1, dtype=torch.int))
+        stops = torch.diff(flags.int(), dim=1, append=flags.new_zeros(len(flags), 1, dtype=torch.int))
+        ends = (stops == -1).nonzero()[:, 1] + 1
+        for (row, start), stop in zip((steps == 1).nonzero().tolist(), ends.tolist(), strict=True):
+            spans = found[row]
+            if spans and spans[-1].stop == start:
+                spans[-1] = slice(spans[-1].start, stop)
+            else:
+                spans.append(slice(start, stop))
+    return [tuple(spans) for spans in found]
 
 
 def _split_rows(panel: Panel, max_pairs: int) -> list[Panel]:
-    pairs = (panel.queries.stop - panel.queries.start) * (panel.keys.stop - panel.keys.start)
+    pairs = (panel.queries.stop - panel.queries.start) * panel.num_keys
     step = max(1, max_pairs // pairs)
     parts = []
     for start in range(panel.rows.start, panel.rows.stop, step):
@@ -161,5 +356,11 @@ def _split_rows(panel: Panel, max_pairs: int) -> list[Panel]:
     return parts
 
 
-def _bias(seen: Tensor, dtype: torch.dtype) -> Tensor:
-    return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill_(~seen, float("-inf"))
+def _bias(seen: Tensor, dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.zeros(seen.shape, dtype=dtype).masked_fill_(~seen, float("-inf")).to(device)
+
+
+def _at(x: Tensor, places: Tensor) -> Tensor:
+    """x: (rows or 1, keys), places: (rows or 1, n) -> (rows, n)."""
+    rows = max(len(x), len(places))
+    return x.expand(rows, -1).gather(1, places.expand(rows, -1))
