@@ -197,6 +197,17 @@ def test_without_the_package_the_extra_is_named(tmp_path: Path, monkeypatch: pyt
         write(tmp_path / "a.gguf", TINY, {})
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
+def test_a_full_disk_raises_oserror_and_leaves_the_old_file(tmp_path: Path) -> None:
+    write(tmp_path / "a.gguf", TINY, build(TINY).state_dict())
+    before = (tmp_path / "a.gguf").read_bytes()
+    (tmp_path / "a.gguf.partial").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left on device"):
+        write(tmp_path / "a.gguf", TINY, build(TINY).state_dict(), kind="F16")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.gguf"]
+    assert (tmp_path / "a.gguf").read_bytes() == before
+
+
 # Files that are refused
 
 

@@ -31,7 +31,7 @@ for line in open(sys.argv[2], encoding="utf-8"):
     print(json.dumps([ids, model.tokenize(text.encode(), add_bos=True, special=False)[:1]]))
 """
 
-_CONTINUE = """
+CONTINUE = """
 import json, sys
 from llama_cpp import Llama
 path, prompt, count = sys.argv[1], json.loads(sys.argv[2]), int(sys.argv[3])
@@ -44,15 +44,6 @@ for _ in range(count):
     model.eval(ids[-1:])
 print(json.dumps([ids, model.scores[: model.n_tokens].tolist()]))
 """
-
-
-@pytest.fixture
-def llama_cpp(peers_python: Path) -> Path:
-    """The interpreter of the peers' environment, where llama.cpp was built in it."""
-    found = subprocess.run([peers_python, "-c", "import llama_cpp"], capture_output=True, check=False)
-    if found.returncode:
-        pytest.skip("no llama.cpp in .venv-peers: make peers builds it where it finds a C++ compiler")
-    return peers_python
 
 
 def ask(python: Path, program: str, *arguments: object) -> str:
@@ -115,7 +106,7 @@ def test_llama_cpp_computes_our_logits_and_goes_on_with_our_tokens(tmp_path: Pat
     entry = read_entry(ours(tmp_path)).padded(4096)
     save_gguf(path, decoder.state_dict(), config, kind="F32", tokenizer=entry, name="demo")
     prompt = [1, *Tokenizer.load(tmp_path).encode("The cat sat on the mat, and")]
-    ids, scores = json.loads(ask(llama_cpp, _CONTINUE, path, json.dumps(prompt), 64))
+    ids, scores = json.loads(ask(llama_cpp, CONTINUE, path, json.dumps(prompt), 64))
     with torch.no_grad():
         expected = list(prompt)
         for _ in range(64):

@@ -316,6 +316,14 @@ def test_what_meta_s_code_does_not_compute_is_not_written(tmp_path: Path) -> Non
         save_meta({}, SHARED, tmp_path, num_shards=3)
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
+def test_a_full_disk_raises_oserror_and_leaves_no_piece(tmp_path: Path) -> None:
+    (tmp_path / "consolidated.00.pth.partial").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left on device"):
+        save_meta(build(SHARED).state_dict(), SHARED, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["params.json"]
+
+
 def test_every_tensor_of_a_decoder_has_its_place() -> None:
     state = build(SHARED).state_dict()
     counted = dict.fromkeys(state, 0)

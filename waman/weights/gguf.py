@@ -1,5 +1,6 @@
 """GGUF, llama.cpp's format: weights in plain or quantized types with the tokenizer beside them, and plain ones back."""
 
+import contextlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -81,12 +82,19 @@ def save_gguf(
         writer.write_header_to_file(partial)
         writer.write_kv_data_to_file()
         writer.write_ti_data_to_file()
+        file = writer.fout[0]
         for theirs, tensor in _named(architecture, state, config):
-            writer.write_tensor_data(_encoded(tensor, _type_of(theirs, tensor, kind, gguf), gguf))
+            writer.write_padding(file, file.tell())
+            # not write_tensor_data: on a full disk its error does not say so
+            file.write(_encoded(tensor, _type_of(theirs, tensor, kind, gguf), gguf).data)
+        writer.write_padding(file, file.tell())
+        file.flush()
+        os.fsync(file.fileno())
         writer.close()
         os.replace(partial, path)
     except OSError:
-        writer.close()
+        with contextlib.suppress(OSError):  # what is still to be written has no place either
+            writer.close()
         partial.unlink(missing_ok=True)
         raise
     return counts

@@ -177,7 +177,24 @@ def save_meta(state: Mapping[str, Tensor], config: ModelConfig, folder: Path, *,
             dim = {"rows": 0, "columns": 1, "copies": None}[part.cut]
             share = tensor if dim is None else tensor.chunk(num_shards, dim=dim)[rank]
             shard[part.theirs] = share.detach().cpu().clone()  # a view would be saved with all that it views
-        torch.save(shard, folder / f"consolidated.{rank:02d}.pth")
+        _save_whole(shard, folder / f"consolidated.{rank:02d}.pth")
+
+
+def _save_whole(shard: dict[str, Tensor], path: Path) -> None:
+    """Writes a file whole or not at all. Raises OSError where the disk is full, which torch.save alone calls by another
+    name."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with partial.open("wb") as file:
+            try:
+                torch.save(shard, file)
+            except RuntimeError:
+                file.flush()
+                raise
+        partial.replace(path)
+    except (OSError, RuntimeError):
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def parts(config: ModelConfig) -> Iterator[Part]:
