@@ -112,6 +112,19 @@ def test_forms_that_tokenizer_json_cannot_express_are_refused(
         convert_model(path, tmp_path)
 
 
+def test_models_changed_by_hand_are_refused(tmp_path: Path) -> None:
+    from sentencepiece import sentencepiece_model_pb2
+
+    path = train(tmp_path, **LLAMA)
+    proto = sentencepiece_model_pb2.ModelProto()  # type: ignore[attr-defined]
+    proto.ParseFromString(path.read_bytes())
+    proto.normalizer_spec.escape_whitespaces = False
+    del proto.pieces[3]
+    path.write_bytes(proto.SerializeToString())
+    with pytest.raises(InputError, match=r"spaces are not written as ▁ .*; it spells in bytes and has not all 256"):
+        convert_model(path, tmp_path)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

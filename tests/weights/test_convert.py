@@ -24,6 +24,7 @@ from waman.weights import safetensors
 from waman.weights.adapters import merge, write_adapter
 from waman.weights.convert import convert
 from waman.weights.huggingface import load_decoder, save_weights, to_hugging_face
+from waman.weights.meta import save_meta
 from waman.weights.recipe import ConvertRecipe
 
 CONFIG = replace(
@@ -118,6 +119,13 @@ def test_a_directory_of_another_program_s_files_is_a_source(model: Artifact, tmp
     assert same_weights(back.path, model.path)
     assert Tokenizer.load(back.path).vocab_size == 900
     assert load_decoder(back.path).config == CONFIG
+
+
+def test_a_tokenizer_of_another_kind_beside_meta_s_files_is_named(tmp_path: Path) -> None:
+    save_meta(build(CONFIG).state_dict(), CONFIG, tmp_path / "meta")
+    (tmp_path / "meta" / "tokenizer.model").write_text("IQ== 0\nIg== 1\n")
+    with pytest.raises(InputError, match=r"of Llama 3 on it is of another kind: put tokenizer\.json beside it"):
+        run(tmp_path / "out", open_input(tmp_path / "meta"))
 
 
 def test_adapters_are_merged_in_order(model: Artifact, tmp_path: Path) -> None:

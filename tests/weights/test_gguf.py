@@ -246,6 +246,12 @@ def test_missing_extra_and_misshaped_tensors_are_all_named(written: Path) -> Non
         load_gguf(written)
 
 
+def test_a_file_without_an_embedding_is_refused(written: Path) -> None:
+    rewrite(written, tensors={"token_embd.weight": None})
+    with pytest.raises(InputError, match=r"no token_embd\.weight"):
+        load_gguf(written)
+
+
 def test_misshaped_tensors_are_all_named(written: Path) -> None:
     rewrite(written, tensors={"blk.0.attn_q.weight": torch.zeros(32, 31), "blk.1.ffn_up.weight": torch.zeros(1, 32)})
     with pytest.raises(InputError) as caught:

@@ -176,6 +176,26 @@ def test_a_byte_level_rule_that_llama_cpp_lacks_is_named(tmp_path: Path) -> None
         read_entry(byte_level(tmp_path, pre_tokenizers.ByteLevel(add_prefix_space=True)))
 
 
+def _compose(table: dict[str, Any]) -> None:
+    table["normalizer"] = {"type": "NFC"}
+
+
+def _ignore_merges(table: dict[str, Any]) -> None:
+    table["model"]["ignore_merges"] = True
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [(_compose, r"it changes the text first \(NFC\)"), (_ignore_merges, r"as llama\.cpp does not take them")],
+)
+def test_what_llama_cpp_would_do_otherwise_to_bytes_is_named(
+    tmp_path: Path, change: Callable[[dict[str, Any]], None], message: str
+) -> None:
+    source = byte_level(tmp_path, pre_tokenizers.ByteLevel(add_prefix_space=False))
+    with pytest.raises(RecipeError, match=message):
+        read_entry(changed(source, tmp_path / "t", change))
+
+
 def test_a_tokenizer_of_another_kind_is_refused(tmp_path: Path) -> None:
     tokenizers.Tokenizer(models.Unigram([("a", 0.0)], 0, False)).save(str(tmp_path / "tokenizer.json"))
     with pytest.raises(InputError, match="the tokenizer is of type 'Unigram'; GGUF is written for 'BPE' only"):

@@ -197,6 +197,15 @@ def test_a_vocabulary_of_minus_one_is_that_of_the_weights(tmp_path: Path) -> Non
         assert load_meta(folder, context_length=48)[0] == SHARED
 
 
+def test_a_vocabulary_of_minus_one_needs_the_weights(tmp_path: Path) -> None:
+    save_meta(build(SHARED).state_dict(), SHARED, tmp_path)
+    params = json.loads((tmp_path / "params.json").read_text())
+    (tmp_path / "params.json").write_text(json.dumps(params | {"vocab_size": -1}))
+    torch.save({"norm.weight": torch.zeros(32)}, tmp_path / "consolidated.00.pth")
+    with pytest.raises(InputError, match=r"vocab_size is -1 and tok_embeddings\.weight is missing or no matrix"):
+        load_meta(tmp_path, context_length=48)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

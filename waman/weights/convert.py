@@ -116,7 +116,10 @@ def _read_meta(folder: Path, recipe: ConvertRecipe, scratch: Path) -> Source:
     config, state = load_meta(folder, context_length=recipe.context_length, rope_factor=recipe.rope_factor)
     tokenizer: Path | None = folder if (folder / "tokenizer.json").is_file() else None
     if tokenizer is None and (folder / MODEL_FILE).is_file():
-        convert_model(folder / MODEL_FILE, scratch)
+        try:
+            convert_model(folder / MODEL_FILE, scratch)
+        except InputError as error:
+            raise InputError(f"{error}; of Llama 3 on it is of another kind: put tokenizer.json beside it") from error
         tokenizer = scratch
     return Source(config, state, tokenizer)
 

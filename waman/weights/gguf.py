@@ -264,6 +264,6 @@ def _plain(value: Any) -> Any:
 def _decoded(stored: Any, gguf: ModuleType) -> Tensor:
     kind, data = stored.tensor_type.name, stored.data
     shape = tuple(int(size) for size in reversed(stored.shape))
-    if kind in _TORCH_TYPES:
-        return torch.frombuffer(bytearray(data.tobytes()), dtype=_TORCH_TYPES[kind]).view(shape)
+    if kind in _TORCH_TYPES:  # copied out of the memory map, which cannot be written to
+        return torch.from_numpy(data.copy()).view(_TORCH_TYPES[kind]).view(shape)
     return torch.from_numpy(gguf.quants.dequantize(data, stored.tensor_type)).view(shape)
