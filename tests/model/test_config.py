@@ -4,9 +4,22 @@ import tomllib
 
 import pytest
 
+from tests.model.variants import VARIANTS
 from waman import settings
 from waman.errors import RecipeError
-from waman.model.config import Attention, ModelConfig, RmsNorm, Rope, ScaledNormal, Swiglu, require_vocab_size
+from waman.model.config import (
+    Attention,
+    Linear,
+    Llama3,
+    ModelConfig,
+    Ntk,
+    RmsNorm,
+    Rope,
+    ScaledNormal,
+    Swiglu,
+    Yarn,
+    require_vocab_size,
+)
 from waman.model.presets import PRESETS, preset
 
 
@@ -40,6 +53,30 @@ def test_sizes_must_be_positive(build, name: str) -> None:  # type: ignore[no-un
 def test_a_model_without_vocabulary_asks_for_the_tokenizer() -> None:
     with pytest.raises(RecipeError, match="vocab_size is absent; take it from the tokenizer"):
         require_vocab_size(ModelConfig())
+
+
+def test_ntk_scaling_of_a_single_pair_is_refused() -> None:
+    with pytest.raises(RecipeError, match="head_dim = 2 has only one; take another scaling"):
+        ModelConfig(attention=Attention(head_dim=2), position=Rope(scaling=Ntk()))
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: Yarn(beta_fast=1.0, beta_slow=2.0), r"beta_slow = 2\.0 and beta_fast = 1\.0; expected 0 <"),
+        (lambda: Llama3(low_freq_factor=4.0), r"low_freq_factor = 4\.0 and high_freq_factor = 4\.0; expected 0 <"),
+        (lambda: Linear(factor=0.0), r"position\.scaling\.factor = 0\.0; expected more than 0"),
+        (lambda: Attention(window=0), r"attention\.window = 0; expected more than 0"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(build, message: str) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(RecipeError, match=message):
+        build()
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_part_survives_toml(name: str) -> None:
+    assert settings.parse(ModelConfig, tomllib.loads(settings.render(VARIANTS[name]))) == VARIANTS[name]
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -3,63 +3,14 @@ import math
 
 import pytest
 import torch
-from torch import Tensor
 
+from tests.model.variants import TINY, ListCache, build, tokens
 from waman.errors import PromptError, RecipeError
-from waman.model.config import Attention, ModelConfig, RmsNorm, Swiglu
+from waman.model.config import ModelConfig, RmsNorm
 from waman.model.decoder import Decoder
-from waman.model.initialize import initialize
 from waman.model.masks import Document
 from waman.model.norm import RootMeanSquareNorm
 from waman.model.presets import preset
-
-TINY = ModelConfig(
-    vocab_size=50,
-    context_length=64,
-    model_dim=32,
-    num_layers=2,
-    attention=Attention(num_heads=4, num_kv_heads=2, head_dim=8),
-    feed_forward=Swiglu(hidden_dim=48),
-)
-
-
-def build(config: ModelConfig = TINY, seed: int = 0) -> Decoder:
-    decoder = Decoder(config)
-    initialize(decoder, seed)
-    return decoder
-
-
-def tokens(batch: int, time: int, vocab_size: int = 50) -> Tensor:
-    return torch.randint(vocab_size, (batch, time), generator=torch.Generator().manual_seed(batch * time))
-
-
-class ListCache:
-    """Rows of any length: new tokens are written behind each row's own."""
-
-    def __init__(self, num_layers: int, batch: int) -> None:
-        self.rows: list[list[tuple[Tensor, Tensor] | None]] = [[None] * batch for _ in range(num_layers)]
-
-    @property
-    def lengths(self) -> Tensor:
-        return torch.tensor([0 if row is None else row[0].shape[1] for row in self.rows[0]])
-
-    def update(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        rows = self.rows[layer]
-        for index, row in enumerate(rows):
-            new = (keys[index], values[index])
-            rows[index] = new if row is None else (torch.cat((row[0], new[0]), 1), torch.cat((row[1], new[1]), 1))
-        return self._padded(layer, 0), self._padded(layer, 1)
-
-    def truncate(self, lengths: list[int]) -> None:
-        for rows in self.rows:
-            for index, length in enumerate(lengths):
-                row = rows[index]
-                assert row is not None
-                rows[index] = (row[0][:, :length], row[1][:, :length])
-
-    def _padded(self, layer: int, part: int) -> Tensor:
-        found = [row[part].transpose(0, 1) for row in self.rows[layer] if row is not None]
-        return torch.nn.utils.rnn.pad_sequence(found, batch_first=True, padding_value=1000.0).transpose(1, 2)
 
 
 @pytest.mark.parametrize("num_kv_heads", [1, 2, 4])

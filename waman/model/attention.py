@@ -20,7 +20,7 @@ from waman.model.masks import (
     require_shape,
 )
 from waman.model.panels import Distances, attend_in_panels
-from waman.model.position import split_and_turn
+from waman.model.position import Rotation, split_and_turn
 
 # Measured on two cores with batches of 8 to 16, 4 to 6 heads of 32 to 64, contexts of 256 and 512, in fp32 and bf16:
 # 64 queries waste less on the diagonal than 128 and cost fewer calls than 32; scores of 1 to 4 MiB stay in the cache.
@@ -174,15 +174,15 @@ class SelfAttention(nn.Module):
         self.num_kv_heads = config.num_kv_heads
         self.head_dim = config.head_dim
         width = (config.num_heads + 2 * config.num_kv_heads) * config.head_dim
-        self.query_key_value = nn.Linear(model_dim, width, bias=False)
-        self.output = nn.Linear(config.num_heads * config.head_dim, model_dim, bias=False)
+        self.query_key_value = nn.Linear(model_dim, width, bias=config.bias)
+        self.output = nn.Linear(config.num_heads * config.head_dim, model_dim, bias=config.output_bias)
 
     def forward(
         self,
         x: Tensor,
         *,
         attention: MaskedAttention,
-        rotation: tuple[Tensor, Tensor],
+        rotation: Rotation | None,
         layer: int,
         cache: KeyValueCache | None,
     ) -> Tensor:

@@ -311,7 +311,10 @@ class Normal:
 
 @dataclass(frozen=True)
 class FanIn:
-    """Normal weights of variance 1 / inputs, the embedding of variance 1 (Chowdhery et al. 2022, section 5)."""
+    """Normal weights of variance 1 / inputs, embeddings of variance 1 (Chowdhery et al. 2022, section 5).
+
+    A tied embedding is the head too: variance 1 / model_dim. PaLM draws it with variance 1 and scales the logits.
+    """
 
 
 Norm = RmsNorm | LayerNorm
@@ -354,6 +357,11 @@ class ModelConfig:
         _require_positive("context_length", self.context_length)
         _require_positive("model_dim", self.model_dim)
         _require_positive("num_layers", self.num_layers)
+        if self.attention.head_dim == 2 and isinstance(self.position, Rope) and isinstance(self.position.scaling, Ntk):
+            raise RecipeError(
+                "position.scaling: kind = 'ntk' stretches long wavelengths and keeps the shortest, but head_dim = 2 "
+                "has only one; take another scaling or a larger head_dim"
+            )
 
 
 def require_vocab_size(config: ModelConfig) -> int:

@@ -8,17 +8,16 @@ from waman.errors import PromptError
 from waman.model.attention import MaskedAttention
 from waman.model.block import Block
 from waman.model.cache import KeyValueCache
-from waman.model.config import ModelConfig, require_vocab_size
+from waman.model.config import ModelConfig, Sequential, require_vocab_size
 from waman.model.masks import Cached, Causal, Mask
-from waman.model.norm import RootMeanSquareNorm
-from waman.model.position import Rotary
-from waman.model.precision import product_dtype
+from waman.model.norm import build_norm
+from waman.model.position import build_position
 
 CAUSAL = Causal()
 
 
 class Decoder(nn.Module):
-    """A pre-norm decoder (Touvron et al. 2023). Fresh weights are PyTorch's own until `initialize` draws them."""
+    """A decoder of the config's parts. Fresh weights are PyTorch's own until `initialize` draws them."""
 
     def __init__(self, config: ModelConfig) -> None:
         """Raises RecipeError if the config has no vocab_size."""
@@ -26,11 +25,11 @@ class Decoder(nn.Module):
         vocab_size = require_vocab_size(config)
         self.config = config
         self.embedding = nn.Embedding(vocab_size, config.model_dim)
-        self.position = Rotary(
-            config.position, head_dim=config.attention.head_dim, context_length=config.context_length
-        )
+        self.position = build_position(config)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_layers))
-        self.norm = RootMeanSquareNorm(config.norm, config.model_dim)
+        # Blocks that end with a norm need none before the head.
+        after = config.block == Sequential(norm="after")
+        self.norm = nn.Identity() if after else build_norm(config.norm, config.model_dim)
         self.unembedding = None if config.tie_embeddings else nn.Linear(config.model_dim, vocab_size, bias=False)
 
     def forward(
@@ -55,13 +54,20 @@ class Decoder(nn.Module):
         """token_ids: (batch, time) -> (batch, time, model_dim), normalised, ready for the head.
 
         positions: (batch, time); absent: 0, 1, 2, ... or, with a cache, from the number of tokens each row holds.
-        Raises PromptError if a position lies beyond the context length.
+        A window and ALiBi count distances in positions, beside a cache in tokens.
+        Raises PromptError if a position lies beyond the context length, where positions are rotary or learned; the
+        others know no longest one.
         """
         starts = cache.lengths if cache is not None else None
         places = self._places(token_ids, positions, starts)
-        x = self.embedding(token_ids)
-        rotation = self.position(places, dtype=product_dtype(x))
-        attention = MaskedAttention(_with_starts(mask, starts))
+        x, rotation, slopes = self.position(self.embedding(token_ids), places)
+        attention = MaskedAttention(
+            _with_starts(mask, starts),
+            window=self.config.attention.window,
+            slopes=slopes,
+            # A cache does not know where its tokens were: beside one, distances are counted in tokens.
+            positions=positions if cache is None else None,
+        )
         for layer, block in enumerate(self.blocks):
             x = block(x, attention=attention, rotation=rotation, layer=layer, cache=cache)
         normalised: Tensor = self.norm(x)
@@ -76,12 +82,13 @@ class Decoder(nn.Module):
         time = token_ids.shape[1]
         if positions is None and starts is not None:
             positions = starts[:, None] + torch.arange(time, device=token_ids.device)
-        last = time - 1 if positions is None else int(positions.max())
-        if last >= self.config.context_length:
-            raise PromptError(
-                f"{last + 1} tokens, but the model was made for {self.config.context_length} (context_length); "
-                "give it fewer"
-            )
+        longest = self.position.longest
+        if longest is not None:
+            last = time - 1 if positions is None else int(positions.max())
+            if last >= longest:
+                raise PromptError(
+                    f"{last + 1} tokens, but the model was made for {longest} (context_length); give it fewer"
+                )
         return slice(0, time) if positions is None else positions
 
 

@@ -1,26 +1,41 @@
 """Fresh weights, the same for the same seed on every device."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from waman.model.config import FanIn, ModelConfig, Normal, ScaledNormal
 from waman.model.decoder import Decoder
 
 RESIDUAL_WRITERS = ("attention.output.weight", "feed_forward.down.weight")
+LOOKED_UP = ("embedding.weight", "position.weight")
 
 
 @torch.no_grad()
 def initialize(decoder: Decoder, seed: int) -> None:
-    """Draws every weight anew as the config's `initialization` says; norms start at 1.
+    """Draws every matrix anew as the config's `initialization` says; norms start at 1, biases at 0.
 
     Drawn in fp32 on the CPU, in the modules' order, and copied to where the weights are.
     """
     generator = torch.Generator().manual_seed(seed)
-    std = decoder.config.initialization.std
-    residual_std = std / (2 * decoder.config.num_layers) ** 0.5
     for name, parameter in decoder.named_parameters():
+        if name.endswith(".bias"):
+            nn.init.zeros_(parameter)
+            continue
         if parameter.ndim == 1:
             nn.init.ones_(parameter)
             continue
         drawn = torch.empty(parameter.shape, dtype=torch.float32)
-        drawn.normal_(0.0, residual_std if name.endswith(RESIDUAL_WRITERS) else std, generator=generator)
+        drawn.normal_(0.0, _standard_deviation(decoder.config, name, parameter), generator=generator)
         parameter.copy_(drawn)
+
+
+def _standard_deviation(config: ModelConfig, name: str, matrix: Tensor) -> float:
+    match config.initialization:
+        case ScaledNormal(std=std):
+            residual = std / (2 * config.num_layers) ** 0.5
+            return residual if name.endswith(RESIDUAL_WRITERS) else std
+        case Normal(std=std):
+            return std
+        case FanIn():
+            multiplied = name not in LOOKED_UP or (name == "embedding.weight" and config.tie_embeddings)
+            return float(matrix.shape[1] ** -0.5) if multiplied else 1.0

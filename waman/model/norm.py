@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.nn import functional as F
 
-from waman.model.config import RmsNorm
+from waman.model.config import LayerNorm, Norm, RmsNorm
 from waman.model.precision import at_least_fp32, product_dtype
 
 
@@ -20,6 +21,32 @@ class RootMeanSquareNorm(nn.Module):
         """x: (..., dim) -> (..., dim), in the dtype of the matrix product that follows."""
         result: Tensor = _Normalise.apply(x, self.weight, self.eps, product_dtype(x))  # type: ignore[no-untyped-call]
         return result
+
+
+class MeanVarianceNorm(nn.Module):
+    """(x - mean(x)) / sqrt(variance(x) + eps) * weight + bias over the last dim, computed in fp32.
+
+    PyTorch's own keeps what the one above keeps: its input and two numbers per row.
+    """
+
+    def __init__(self, config: LayerNorm, dim: int) -> None:
+        super().__init__()
+        self.eps = config.eps
+        self.weight = nn.Parameter(torch.ones(dim))
+        self.bias = nn.Parameter(torch.zeros(dim)) if config.bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (..., dim) -> (..., dim), in the dtype of the matrix product that follows."""
+        return F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps).to(product_dtype(x))
+
+
+def build_norm(config: Norm, dim: int) -> nn.Module:
+    """The module of a norm over `dim` numbers."""
+    match config:
+        case RmsNorm():
+            return RootMeanSquareNorm(config, dim)
+        case LayerNorm():
+            return MeanVarianceNorm(config, dim)
 
 
 class _Normalise(torch.autograd.Function):
