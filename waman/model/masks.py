@@ -170,15 +170,18 @@ def cut(
     device: torch.device,
     window: int | None = None,
     positions: Tensor | None = None,
+    width_step: int = 1,
 ) -> list[Panel]:
     """Panels that cover every allowed pair, and leave out the keys that no query of a panel may see.
 
-    A panel has at most `max_queries` queries of a row and, unless it is of one row, `max_pairs` query-key pairs.
+    A panel has at most `max_queries` queries of a row and, unless it is of one row, `max_pairs` query-key pairs; its
+    keys are a multiple of `width_step` where there are so many.
     Raises InputError if the mask is of another shape than the tokens.
     """
     require_shape(mask, batch, key_length, positions=positions)
     sight = sight_of(mask, query_length, key_length, window=window, positions=positions)
-    triangle = _bias(torch.ones(max_queries, max_queries, dtype=torch.bool).tril(), dtype, device)[None]
+    like = torch.empty(0, dtype=dtype, device=device)
+    triangle = _bias(torch.ones(max_queries, max_queries, dtype=torch.bool).tril(), like)[None]
     panels: list[Panel] = []
     for start in range(0, query_length, max_queries):
         queries = slice(start, min(start + max_queries, query_length))
@@ -187,7 +190,7 @@ def cut(
         if isinstance(mask, Causal) and window is None:
             panels.append(Panel(slice(0, batch), queries, (slice(0, key_length - query_length + queries.stop),), bias))
         else:
-            panels.extend(_cut_queries(sight, queries, triangle=bias, batch=batch, dtype=dtype, device=device))
+            panels.extend(_cut_queries(sight, queries, triangle=bias, batch=batch, width_step=width_step, like=like))
     return [part for panel in panels for part in _split_rows(panel, max_pairs)]
 
 
@@ -227,15 +230,14 @@ class Sight:
 
     def pairs(self, rows: slice, queries: slice, keys: Tensor) -> Tensor:
         """Which query sees which of some keys: (rows, queries, keys)."""
-        one = self._rows(self.first, rows)
-        places = one + torch.arange(queries.start, queries.stop)
-        seen = (keys <= places[:, :, None]) & (places[:, :, None] < self._rows(self.ends, rows)[:, None, keys])
+        places = (self._rows(self.first, rows) + torch.arange(queries.start, queries.stop))[:, :, None]
+        seen = (keys <= places) & (places < self._rows(self.ends, rows)[:, None, keys])
         if self.window is not None:
             positions = self._rows(self.positions, rows)
-            seen &= _at(positions, places)[:, :, None] - positions[:, None, keys] < self.window
+            seen &= _at(positions, places[:, :, 0])[:, :, None] - positions[:, None, keys] < self.window
         if self.ids is not None:
             ids = self._rows(self.ids, rows)
-            seen &= _at(ids, places)[:, :, None] == ids[:, None, keys]
+            seen &= _at(ids, places[:, :, 0])[:, :, None] == ids[:, None, keys]
         return seen
 
     @staticmethod
@@ -285,22 +287,40 @@ def _document_ends(ids: Tensor) -> tuple[Tensor, bool]:
 
 
 def _cut_queries(
-    sight: Sight, queries: slice, *, triangle: Tensor | None, batch: int, dtype: torch.dtype, device: torch.device
+    sight: Sight, queries: slice, *, triangle: Tensor | None, batch: int, width_step: int, like: Tensor
 ) -> list[Panel]:
     """Panels of some queries: one for each group of neighbouring rows that see nearly the same keys."""
     some, every, own = sight.of(queries)
     groups = _groups(sight, some, every, height=queries.stop - queries.start)
-    full, rest = _columns(groups, some, every, own)
-    # Nothing but the queries' own keys is seen in part, and these as in a causal mask.
     firsts = torch.tensor([rows.start for rows in groups])
-    plain = ((rest == own[firsts]) & (every[firsts] | ~rest)).all(dim=1).tolist()
+    full, rest = _columns(groups, firsts, some, every & ~own, is_ragged=len(sight.first.unique()) > 1)
+    # Nothing but the queries' own keys is seen in part, and these as in a causal mask.
+    plain = ((rest == own[firsts]) & (every[firsts] | ~rest)).all(dim=1)
+    if width_step > 1:
+        plain &= ~_widen(full, rest, width_step)
     panels = []
-    for rows, columns, spans, is_plain in zip(groups, rest, _spans(full, rest), plain, strict=True):
+    for rows, columns, spans, is_plain in zip(groups, rest, _spans(full, rest), plain.tolist(), strict=True):
         bias = triangle
         if not is_plain:
-            bias = _bias(sight.pairs(rows, queries, columns.nonzero()[:, 0]), dtype, device)
+            bias = _bias(sight.pairs(rows, queries, columns.nonzero()[:, 0]), like)
         panels.append(Panel(rows if len(some) > 1 else slice(0, batch), queries, spans, bias))
     return panels
+
+
+def _widen(full: Tensor, rest: Tensor, step: int) -> Tensor:
+    """Adds keys that nobody sees to `rest`, (groups, key_time), until the columns are a multiple of a step.
+
+    First those behind the queries, which prolong their span; then those before. Gives which groups have changed.
+    """
+    missing = (-(full | rest).sum(dim=1) % step).tolist()
+    last = full.shape[1] - 1 - rest.flip(1).int().argmax(dim=1)
+    for row, (wanted, stop) in enumerate(zip(missing, (last + 1).tolist(), strict=True)):
+        behind = min(wanted, full.shape[1] - stop)
+        rest[row, stop : stop + behind] = True
+        if wanted > behind:
+            free = (~(full[row] | rest[row])).nonzero()[:, 0]
+            rest[row, free[max(0, len(free) - (wanted - behind)) :]] = True
+    return torch.tensor(missing) > 0
 
 
 def _groups(sight: Sight, some: Tensor, every: Tensor, *, height: int) -> list[slice]:
@@ -321,9 +341,14 @@ def _groups(sight: Sight, some: Tensor, every: Tensor, *, height: int) -> list[s
     return [*groups, slice(start, len(firsts))]
 
 
-def _columns(groups: list[slice], some: Tensor, every: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
-    """Keys that all queries of a group see, and the others that some may see, its own among them: (groups, keys)."""
-    full = torch.stack([every[rows].all(dim=0) & ~own[rows].any(dim=0) for rows in groups])
+def _columns(
+    groups: list[slice], firsts: Tensor, some: Tensor, every: Tensor, *, is_ragged: bool
+) -> tuple[Tensor, Tensor]:
+    """Keys before its queries that all of a group see, and the others that some may see: (groups, key_time)."""
+    if not is_ragged:
+        full = every[firsts]
+        return full, some[firsts] & ~full
+    full = torch.stack([every[rows].all(dim=0) for rows in groups])
     return full, torch.stack([some[rows].any(dim=0) for rows in groups]) & ~full
 
 
@@ -356,8 +381,10 @@ def _split_rows(panel: Panel, max_pairs: int) -> list[Panel]:
     return parts
 
 
-def _bias(seen: Tensor, dtype: torch.dtype, device: torch.device) -> Tensor:
-    return torch.zeros(seen.shape, dtype=dtype).masked_fill_(~seen, float("-inf")).to(device)
+def _bias(seen: Tensor, like: Tensor) -> Tensor:
+    """0 or -inf, of the dtype and on the device of another tensor."""
+    bias = torch.where(seen, torch.tensor(0.0, dtype=like.dtype), torch.tensor(float("-inf"), dtype=like.dtype))
+    return bias.to(like.device)
 
 
 def _at(x: Tensor, places: Tensor) -> Tensor:

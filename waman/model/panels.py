@@ -114,16 +114,19 @@ def _panel_of(panel: Panel, queries: Tensor, keys: Tensor, values: Tensor) -> tu
 
 def _spans_of(x: Tensor, panel: Panel) -> Tensor:
     """x: (batch, kv_heads, key_time, head_dim) -> (rows * kv_heads, panel's keys, head_dim)."""
-    spans = [x[panel.rows, :, span] for span in panel.keys]
-    return (spans[0] if len(spans) == 1 else torch.cat(spans, dim=2)).flatten(0, 1)
+    if len(panel.keys) == 1:
+        return x[panel.rows, :, panel.keys[0]].flatten(0, 1)
+    return torch.cat([x[panel.rows, :, span] for span in panel.keys], dim=2).flatten(0, 1)
 
 
 def _add_to_spans(total: Tensor, found: Tensor, panel: Panel) -> None:
     """total: (batch, kv_heads, key_time, head_dim); found: (rows * kv_heads, panel's keys, head_dim)."""
     parts = found.view(panel.rows.stop - panel.rows.start, -1, *found.shape[1:])
-    sizes = [span.stop - span.start for span in panel.keys]
-    for span, part in zip(panel.keys, torch.split(parts, sizes, dim=2), strict=True):
-        total[panel.rows, :, span] += part
+    start = 0
+    for span in panel.keys:
+        stop = start + span.stop - span.start
+        total[panel.rows, :, span] += parts[:, :, start:stop] if len(panel.keys) > 1 else parts
+        start = stop
 
 
 def _scratch(queries: Tensor, panels: list[Panel]) -> Tensor:
