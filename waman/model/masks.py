@@ -293,7 +293,7 @@ def _cut_queries(
     some, every, own = sight.of(queries)
     groups = _groups(sight, some, every, height=queries.stop - queries.start)
     firsts = torch.tensor([rows.start for rows in groups])
-    full, rest = _columns(groups, firsts, some, every & ~own, is_ragged=len(sight.first.unique()) > 1)
+    full, rest = _columns(groups, firsts, some, every & ~own, is_ragged=bool((sight.first != sight.first[0]).any()))
     # Nothing but the queries' own keys is seen in part, and these as in a causal mask.
     plain = ((rest == own[firsts]) & (every[firsts] | ~rest)).all(dim=1)
     if width_step > 1:
