@@ -17,6 +17,7 @@ from waman.model.initialize import initialize
 from waman.model.presets import PRESETS, preset
 from waman.weights import safetensors
 from waman.weights.configuration import load_config, to_table
+from waman.weights.families.llama import LLAMA
 from waman.weights.huggingface import from_hugging_face, load_decoder, save_weights, to_hugging_face
 
 TINY = ModelConfig(
@@ -162,9 +163,14 @@ def test_a_config_from_before_rope_parameters_is_read(tmp_path: Path) -> None:
     [
         ({"sliding_window": 4096}, "unknown key sliding_window = 4096"),
         ({"hidden_act": "gelu"}, "hidden_act = 'gelu', ours computes 'silu'"),
-        ({"attention_bias": True}, "attention_bias = True, ours computes False"),
-        ({"rope_scaling": {"rope_type": "llama3", "factor": 8.0}}, "rope_scaling of type 'llama3'"),
-        ({"rope_scaling": {"type": "linear", "factor": 2.0}}, "rope_scaling of type 'linear'"),
+        ({"attention_bias": "yes"}, "attention_bias = 'yes', expected true or false"),
+        (
+            {"rope_scaling": {"rope_type": "llama3", "factor": 8.0}},
+            "rope_scaling of type 'llama3' without original_max",
+        ),
+        ({"rope_scaling": {"rope_type": "dynamic", "factor": 2.0}}, "rope_scaling of type 'dynamic', ours computes"),
+        ({"rope_scaling": {"type": "linear"}}, "rope_scaling of type 'linear' without factor"),
+        ({"rope_scaling": {"type": "linear", "factor": 2.0}}, "rope_parameters and rope_scaling differ"),
         ({"rope_scaling": {"rope_type": "default", "factor": 2.0}}, "rope_scaling: unknown keys factor"),
         ({"rope_interleaved": True}, "rope_interleaved = True, ours computes False"),
         ({"rope_scaling": 2.0}, "rope_scaling = 2.0, expected a table"),
@@ -187,7 +193,7 @@ def test_a_config_that_we_would_compute_differently_is_refused(
 
 
 def test_all_problems_of_a_config_are_named_at_once(tmp_path: Path) -> None:
-    change = {"mlp_bias": True, "logit_scale": 0.5, "hidden_size": None}
+    change = {"mlp_bias": 1, "logit_scale": 0.5, "hidden_size": None}
     (tmp_path / "config.json").write_text(json.dumps(to_table(TINY, torch.float32) | change))
     with pytest.raises(InputError) as caught:
         load_config(tmp_path)
@@ -200,7 +206,7 @@ def test_all_problems_of_a_config_are_named_at_once(tmp_path: Path) -> None:
         (None, "config.json: cannot be read (No such file or directory); expected a Hugging Face model directory"),
         ("{", "config.json: not valid JSON"),
         ("[]", "config.json: found a list, expected a table"),
-        ('{"model_type": "gpt2"}', "model_type is 'gpt2'; known: 'llama'"),
+        ('{"model_type": "bert"}', "model_type is 'bert'; known: 'llama', 'mistral', 'gpt2', 'falcon', 'waman'"),
     ],
 )
 def test_a_config_that_is_none_is_refused(tmp_path: Path, content: str | None, message: str) -> None:
@@ -270,14 +276,56 @@ def test_a_tied_checkpoint_may_repeat_its_head_but_not_change_it(tmp_path: Path)
     assert load_decoder(tmp_path).config.tie_embeddings
     named["lm_head.weight"][3, 3] += 1
     safetensors.write(tmp_path / "model.safetensors", named)
-    with pytest.raises(InputError, match=r"lm_head\.weight differs from model\.embed_tokens\.weight"):
+    with pytest.raises(InputError, match=r"lm_head\.weight differs from the embedding"):
         load_decoder(tmp_path)
 
 
-def test_a_shape_that_transformers_refuses_is_not_saved(tmp_path: Path) -> None:
+def test_a_shape_that_no_family_of_transformers_has_is_kept_as_our_own(tmp_path: Path) -> None:
     config = dataclasses.replace(TINY, attention=Attention(num_heads=3, num_kv_heads=1, head_dim=8))
-    with pytest.raises(RecipeError, match="model_dim = 32 is not a multiple of num_heads = 3"):
-        save_weights(Decoder(config), config, None, tmp_path, torch.float32)
+    decoder = build(config)
+    save_weights(decoder, config, None, tmp_path, torch.float32)
+    assert json.loads((tmp_path / "config.json").read_text())["model_type"] == "waman"
+    again = load_decoder(tmp_path)
+    assert again.config == config
+    assert torch.equal(again(tokens()), decoder(tokens()))
+
+
+def test_a_family_that_cannot_express_a_config_says_why() -> None:
+    config = dataclasses.replace(TINY, attention=Attention(num_heads=3, num_kv_heads=1, head_dim=8, window=8))
+    with pytest.raises(RecipeError) as caught:
+        to_table(config, torch.float32, LLAMA)
+    assert "model_dim = 32 is not a multiple of num_heads = 3" in str(caught.value)
+    assert "window is not in llama" in str(caught.value)
+
+
+def test_large_weights_are_written_in_shards_that_transformers_opens(tmp_path: Path) -> None:
+    decoder = build(TINY)
+    save_weights(decoder, TINY, None, tmp_path, torch.float32, max_shard_bytes=12_000)
+    files = sorted(path.name for path in tmp_path.glob("*.safetensors"))
+    assert len(files) > 2
+    assert files[0] == f"model-00001-of-{len(files):05d}.safetensors"
+    assert torch.equal(load_decoder(tmp_path)(tokens()), decoder(tokens()))
+    theirs, info = in_transformers(tmp_path, output_loading_info=True)
+    assert not any(info.values()), info
+    torch.testing.assert_close(theirs(tokens()).logits, decoder(tokens()), rtol=0, atol=1e-5)
+
+
+def test_an_index_that_names_a_missing_shard_is_refused(tmp_path: Path) -> None:
+    save_weights(build(TINY), TINY, None, tmp_path, torch.float32, max_shard_bytes=12_000)
+    lost = sorted(tmp_path.glob("*.safetensors"))[1]
+    lost.unlink()
+    with pytest.raises(InputError, match=f"names shards that are not there: {lost.name}"):
+        load_decoder(tmp_path)
+
+
+def test_a_shard_that_lacks_what_the_index_promises_is_refused(tmp_path: Path) -> None:
+    save_weights(build(TINY), TINY, None, tmp_path, torch.float32, max_shard_bytes=12_000)
+    shard = sorted(tmp_path.glob("*.safetensors"))[1]
+    named = dict(safetensors.read(shard))
+    lost = named.popitem()[0]
+    safetensors.write(shard, named)
+    with pytest.raises(InputError, match=f"missing {lost}"):
+        load_decoder(tmp_path)
 
 
 def tokenizer_folder(folder: Path) -> Path:

@@ -194,7 +194,7 @@ def _yarn_ramp(config: Yarn, theta: float, head_dim: int, device: torch.device |
 
 def _llama3_share_kept(config: Llama3, plain: Tensor) -> Tensor:
     """1 for wavelengths below the shorter bound, 0 above the longer, linear in the frequency between."""
-    turns = config.original_context_length * plain / (2 * math.pi)
+    turns = config.original_context_length / (2 * math.pi / plain)
     return ((turns - config.low_freq_factor) / (config.high_freq_factor - config.low_freq_factor)).clamp(0, 1)
 
 

@@ -20,7 +20,14 @@ from waman.weights import safetensors
 from waman.weights.adapters import merge, read_adapter
 from waman.weights.gguf import exact_dtype, load_gguf, save_gguf
 from waman.weights.gguf_tokenizer import read_entry, restore_tokenizer
-from waman.weights.huggingface import TOKENIZER_FILES, load_config, load_decoder, save_weights, to_hugging_face
+from waman.weights.huggingface import (
+    TOKENIZER_FILES,
+    load_config,
+    load_decoder,
+    save_weights,
+    to_hugging_face,
+    write_back,
+)
 from waman.weights.meta import PARAMS_FILE, SHARDS, load_meta, save_meta
 from waman.weights.recipe import ConvertRecipe, Dtype, Gguf, HuggingFace, Meta, TokenizerJson
 
@@ -66,7 +73,9 @@ def convert(
             return draft.finish(counts=convert_model(_model_file(model.path), draft.path, nearest=nearest))
         source = _read(model, recipe, scratch)
         for one in adapter:
-            merge(read_adapter(one.path), to_hugging_face(source.state, source.config))
+            named = to_hugging_face(source.state, source.config)
+            merge(read_adapter(one.path), named)
+            write_back(source.state, named, source.config)
         return draft.finish(counts=_write(recipe, source, draft.path))
 
 

@@ -1,7 +1,8 @@
 """A Hugging Face model directory as the form in which weights are kept: our names <-> theirs, both ways."""
 
+import math
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from waman.manifest import to_json
 from waman.model.config import ModelConfig
 from waman.model.decoder import Decoder
 from waman.weights import safetensors
-from waman.weights.configuration import load_config, read_json, to_table
+from waman.weights.configuration import family_of, load_config, read_config, read_json, to_table
+from waman.weights.families.family import Family
 
 __all__ = ["from_hugging_face", "load_config", "load_decoder", "save_weights", "to_hugging_face"]
 
@@ -22,7 +24,7 @@ WEIGHTS_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
 HEAD = "lm_head.weight"
-EMBEDDING = "model.embed_tokens.weight"
+MAX_SHARD_BYTES = 5 * 10**9
 
 
 @dataclass(frozen=True)
@@ -30,41 +32,71 @@ class Place:
     """Where one of their tensors lies: rows of one of ours."""
 
     name: str
-    rows: slice
+    rows: slice | Tensor
+    """which rows, or the numbers of them in their order"""
+    transposed: bool
     shape: tuple[int, ...]
+    """of their tensor"""
+
+    def read(self, ours: Tensor) -> Tensor:
+        """Their tensor; a view where the rows follow each other."""
+        found = ours[self.rows]
+        return found.T if self.transposed else found
+
+    def write(self, ours: Tensor, theirs: Tensor) -> None:
+        """Puts their tensor into ours."""
+        value = theirs.T if self.transposed else theirs
+        if isinstance(self.rows, slice):
+            ours[self.rows].copy_(value)
+        else:
+            ours[self.rows] = value.to(device=ours.device, dtype=ours.dtype)
 
 
-def places(config: ModelConfig) -> dict[str, Place]:
-    """For every tensor of a `llama` checkpoint, by its name there, its place in a `Decoder`'s state."""
-    decoder = _on_meta(config)
-    ours = {name: tensor.shape for name, tensor in decoder.state_dict().items()}
-    found = {}
-    for name, parts in _split_names(config):
+def places(config: ModelConfig, family: Family | None = None) -> dict[str, Place]:
+    """For every tensor of a checkpoint of the family, by its name there, its place in a `Decoder`'s state."""
+    ours = {name: tensor.shape for name, tensor in _on_meta(config).state_dict().items()}
+    found: dict[str, Place] = {}
+    for name, parts in (family or family_of(config)).names(config):
         start = 0
-        for theirs, num_rows in parts:
-            stop = ours[name][0] if num_rows is None else start + num_rows
-            found[theirs] = Place(name, slice(start, stop), (stop - start, *ours[name][1:]))
-            start = stop
+        for part in parts:
+            if isinstance(part.rows, Sequence):
+                rows: slice | Tensor = torch.tensor(part.rows)
+                size, start = len(part.rows), len(part.rows)
+            else:
+                stop = ours[name][0] if part.rows is None else start + part.rows
+                rows, size, start = slice(start, stop), stop - start, stop
+            shape = (size, *ours[name][1:])
+            found[part.name] = Place(name, rows, part.transposed, shape[::-1] if part.transposed else shape)
         assert start == ours[name][0], f"{name}: {start} of {ours[name][0]} rows have a name"
     assert {place.name for place in found.values()} == set(ours)
     return found
 
 
-def to_hugging_face(state: Mapping[str, Tensor], config: ModelConfig) -> dict[str, Tensor]:
-    """A decoder's state (or its gradients) under the names of a `llama` checkpoint; views, not copies."""
-    return {theirs: state[place.name][place.rows] for theirs, place in places(config).items()}
+def to_hugging_face(
+    state: Mapping[str, Tensor], config: ModelConfig, family: Family | None = None
+) -> dict[str, Tensor]:
+    """A decoder's state (or its gradients) under the family's names; views where they can be, not copies."""
+    return {theirs: place.read(state[place.name]) for theirs, place in places(config, family).items()}
 
 
-def from_hugging_face(state: Mapping[str, Tensor], config: ModelConfig) -> dict[str, Tensor]:
-    """The tensors of a `llama` checkpoint under our names.
+def from_hugging_face(
+    state: Mapping[str, Tensor], config: ModelConfig, family: Family | None = None
+) -> dict[str, Tensor]:
+    """The tensors of a checkpoint under our names.
 
     Raises InputError that names every missing, extra and mis-shaped tensor.
     """
-    _require_fit({name: tuple(tensor.shape) for name, tensor in state.items()}, config, "checkpoint")
-    parts: dict[str, list[Tensor]] = {}
-    for theirs, place in places(config).items():
-        parts.setdefault(place.name, []).append(state[theirs])
-    return {name: tensors[0] if len(tensors) == 1 else torch.cat(tensors) for name, tensors in parts.items()}
+    family = family or family_of(config)
+    renamed = _full_names(state, family)
+    _require_fit({name: tuple(state[old].shape) for name, old in renamed.items()}, config, family, "checkpoint")
+    known = places(config, family)
+    kinds = {known[name].name: state[old].dtype for name, old in renamed.items() if name in known}
+    found = {
+        name: torch.empty(tensor.shape, dtype=kinds[name]) for name, tensor in _on_meta(config).state_dict().items()
+    }
+    for theirs, place in known.items():
+        place.write(found[place.name], state[renamed[theirs]])
+    return found
 
 
 def save_weights(
@@ -73,15 +105,18 @@ def save_weights(
     tokenizer_dir: Path | None,
     folder: Path,
     dtype: torch.dtype,
+    *,
+    max_shard_bytes: int = MAX_SHARD_BYTES,
 ) -> None:
     """Writes a directory that transformers opens: config, weights, tokenizer files, generation config.
 
-    `weights`: the decoder or its state under our names. Files are equal for equal weights.
-    Raises RecipeError for a shape that `llama` cannot express, InputError for a tokenizer that does not fit, OSError
-    where the disk is full.
+    `weights`: the decoder or its state under our names. Weights of more than `max_shard_bytes` go to several files with
+    an index. Files are equal for equal weights. Raises InputError for a tokenizer that does not fit, OSError where the
+    disk is full.
     """
     state = weights.state_dict() if isinstance(weights, Decoder) else weights
-    table = to_table(config, dtype)
+    family = family_of(config)
+    table = to_table(config, dtype, family)
     token_ids: dict[str, Any] = {"bos_token_id": None, "eos_token_id": None}
     if tokenizer_dir is not None:
         token_ids = _special_ids(tokenizer_dir, table["vocab_size"])
@@ -92,70 +127,73 @@ def save_weights(
         for name in TOKENIZER_FILES:
             if (tokenizer_dir / name).is_file():
                 shutil.copyfile(tokenizer_dir / name, folder / name)
-    named = to_hugging_face(state, config)
-    safetensors.write(folder / WEIGHTS_FILE, {name: tensor.to(dtype) for name, tensor in named.items()})
+    known = places(config, family)
+    shards = _shards({name: place.shape for name, place in known.items()}, dtype.itemsize, max_shard_bytes)
+    for file, names in shards.items():
+        tensors = {name: known[name].read(state[known[name].name]).to(dtype) for name in names}
+        safetensors.write(folder / file, tensors)
+    if len(shards) > 1:
+        size = sum(math.prod(place.shape) for place in known.values()) * dtype.itemsize
+        files = {name: file for file, names in shards.items() for name in names}
+        _write_text(folder / INDEX_FILE, to_json({"metadata": {"total_size": size}, "weight_map": files}))
+
+
+def _shards(shapes: Mapping[str, tuple[int, ...]], bytes_each: int, max_shard_bytes: int) -> dict[str, list[str]]:
+    """File -> names, in the model's order; a tensor larger than a shard has one of its own."""
+    groups: list[list[str]] = [[]]
+    used = 0
+    for name, shape in shapes.items():
+        size = math.prod(shape) * bytes_each
+        if groups[-1] and used + size > max_shard_bytes:
+            groups.append([])
+            used = 0
+        groups[-1].append(name)
+        used += size
+    if len(groups) == 1:
+        return {WEIGHTS_FILE: groups[0]}
+    return {f"model-{number:05d}-of-{len(groups):05d}.safetensors": names for number, names in enumerate(groups, 1)}
 
 
 def load_decoder(folder: Path, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu") -> Decoder:
-    """The model of a Hugging Face directory of the `llama` family, its weights in `dtype` on `device`.
+    """The model of a Hugging Face directory of a family that we know, its weights in `dtype` on `device`.
 
-    Raises InputError for a config that our decoder cannot compute, and for weights that are missing, cut short, or do
-    not fit the config: every missing, extra and mis-shaped tensor is named.
+    The files are mapped, and each tensor goes straight to its place: no second copy of the model is made. Raises
+    InputError for a config that our decoder cannot compute, and for weights that are missing, cut short, or do not fit
+    the config: every missing, extra and mis-shaped tensor is named.
     """
-    config = load_config(folder)
+    config, family = read_config(folder)
     files = _weight_files(folder)
     found: dict[str, tuple[int, ...]] = {}
     for file in files:
         found |= safetensors.shapes(file)
-    _require_fit(found, config, str(folder))
+    _require_fit({name: found[old] for name, old in _full_names(found, family).items()}, config, family, str(folder))
     decoder = _on_meta(config).to(dtype).to_empty(device=device)
     decoder.position.build_tables(torch.device(device))
-    _fill(decoder, files)
+    _fill(decoder, family, files)
     return decoder
 
 
 @torch.no_grad()
-def _fill(decoder: Decoder, files: list[Path]) -> None:
-    known, state = places(decoder.config), decoder.state_dict()
+def write_back(state: Mapping[str, Tensor], named: Mapping[str, Tensor], config: ModelConfig) -> None:
+    """Puts what was changed in `to_hugging_face(state, config)` into the state where it was a copy, not a view."""
+    for theirs, place in places(config).items():
+        if not isinstance(place.rows, slice):
+            place.write(state[place.name], named[theirs])
+
+
+@torch.no_grad()
+def _fill(decoder: Decoder, family: Family, files: list[Path]) -> None:
+    known, state = places(decoder.config, family), decoder.state_dict()
     tied_head: Tensor | None = None
     for file in files:
         for name, tensor in safetensors.read(file):
-            if name in known:
-                place = known[name]
-                state[place.name][place.rows].copy_(tensor)
+            full = _full_name(name, family)
+            if full in known:
+                known[full].write(state[known[full].name], tensor)
             elif name == HEAD:
                 tied_head = tensor
     if tied_head is not None and not torch.equal(tied_head.to(state["embedding.weight"]), state["embedding.weight"]):
-        raise InputError(f"{files[0].parent}: tie_word_embeddings is true, but {HEAD} differs from {EMBEDDING}")
-
-
-def _split_names(config: ModelConfig) -> Iterator[tuple[str, list[tuple[str, int | None]]]]:
-    """Each of our tensors with theirs that follow each other in its rows; None: all rows that are left."""
-    heads = config.attention
-    queries, keys = heads.num_heads * heads.head_dim, heads.num_kv_heads * heads.head_dim
-    yield "embedding.weight", [(EMBEDDING, None)]
-    for layer in range(config.num_layers):
-        ours, theirs = f"blocks.{layer}", f"model.layers.{layer}"
-        yield f"{ours}.attention_norm.weight", [(f"{theirs}.input_layernorm.weight", None)]
-        yield (
-            f"{ours}.attention.query_key_value.weight",
-            [
-                (f"{theirs}.self_attn.q_proj.weight", queries),
-                (f"{theirs}.self_attn.k_proj.weight", keys),
-                (f"{theirs}.self_attn.v_proj.weight", keys),
-            ],
-        )
-        yield f"{ours}.attention.output.weight", [(f"{theirs}.self_attn.o_proj.weight", None)]
-        yield f"{ours}.feed_forward_norm.weight", [(f"{theirs}.post_attention_layernorm.weight", None)]
-        hidden_dim = config.feed_forward.hidden_dim
-        yield (
-            f"{ours}.feed_forward.gate_up.weight",
-            [(f"{theirs}.mlp.gate_proj.weight", hidden_dim), (f"{theirs}.mlp.up_proj.weight", hidden_dim)],
-        )
-        yield f"{ours}.feed_forward.down.weight", [(f"{theirs}.mlp.down_proj.weight", None)]
-    yield "norm.weight", [("model.norm.weight", None)]
-    if not config.tie_embeddings:
-        yield "unembedding.weight", [(HEAD, None)]
+        raise InputError(f"{files[0].parent}: tie_word_embeddings is true, but {HEAD} differs from the embedding")
 
 
 def _on_meta(config: ModelConfig) -> Decoder:
@@ -163,10 +201,20 @@ def _on_meta(config: ModelConfig) -> Decoder:
         return Decoder(config)
 
 
-def _require_fit(found: Mapping[str, tuple[int, ...]], config: ModelConfig, where: str) -> None:
-    expected = {name: place.shape for name, place in places(config).items()}
+def _full_name(name: str, family: Family) -> str:
+    """A checkpoint of the body alone leaves out what all its names begin with."""
+    return name if name.startswith(family.prefix) or name == HEAD else family.prefix + name
+
+
+def _full_names(names: Iterable[str], family: Family) -> dict[str, str]:
+    """Full name -> the name in the checkpoint."""
+    return {_full_name(name, family): name for name in names}
+
+
+def _require_fit(found: Mapping[str, tuple[int, ...]], config: ModelConfig, family: Family, where: str) -> None:
+    expected = {name: place.shape for name, place in places(config, family).items()}
     problems = [f"missing {name}" for name in expected if name not in found]
-    problems += [f"extra {name}" for name in found if name not in expected and not _harmless(name, config)]
+    problems += [f"extra {name}" for name in found if name not in expected and not _harmless(name, config, family)]
     problems += [
         f"{name} has shape {found[name]}, expected {shape}"
         for name, shape in expected.items()
@@ -176,9 +224,9 @@ def _require_fit(found: Mapping[str, tuple[int, ...]], config: ModelConfig, wher
         raise InputError(f"{where}: the weights do not fit config.json: {'; '.join(problems)}")
 
 
-def _harmless(name: str, config: ModelConfig) -> bool:
-    """Old checkpoints carry the rotary frequencies, which follow from the config; tied ones may repeat the head."""
-    return name.endswith(".rotary_emb.inv_freq") or (config.tie_embeddings and name == HEAD)
+def _harmless(name: str, config: ModelConfig, family: Family) -> bool:
+    """Old checkpoints carry what follows from the config, such as rotary frequencies; tied ones may repeat the head."""
+    return name.endswith(family.buffers) or (config.tie_embeddings and name == HEAD)
 
 
 def _weight_files(folder: Path) -> list[Path]:
@@ -188,8 +236,12 @@ def _weight_files(folder: Path) -> list[Path]:
         table = read_json(folder / INDEX_FILE).get("weight_map")
         if not isinstance(table, dict) or not table:
             raise InputError(f"{folder / INDEX_FILE}: no weight_map; expected tensor names with their file")
-        return [folder / name for name in sorted(set(table.values()))]
-    raise InputError(f"{folder}: no {WEIGHTS_FILE} and no {INDEX_FILE}; weights in other formats are not read")
+        files = [folder / name for name in sorted(set(table.values()))]
+        absent = [file.name for file in files if not file.is_file()]
+        if absent:
+            raise InputError(f"{folder / INDEX_FILE}: names shards that are not there: {', '.join(absent)}")
+        return files
+    raise InputError(f"{folder}: no {WEIGHTS_FILE} and no {INDEX_FILE}; waman convert reads other formats")
 
 
 def _special_ids(tokenizer_dir: Path, vocab_size: int) -> dict[str, Any]:
