@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from waman.artifact import Artifact
 from waman.crawl import lines, warc
+from waman.crawl.left_out import LeftOut
 from waman.crawl.recipe import Rows, Source, Text, Web
 from waman.document import Document, Drop
 from waman.errors import InputError
@@ -55,8 +56,8 @@ class Piece:
     """Licence of its documents, where the input tells."""
     title: str | None = None
     """Title of its document, where the input tells."""
-    reason: str = ""
-    """Why it was left out, where it was."""
+    left_out: LeftOut | None = None
+    """What was left out and why, where nothing of it is read."""
 
 
 def files_of(archive: Artifact) -> list[tuple[Path, str]]:
@@ -140,6 +141,16 @@ def pack(pieces: Iterable[Piece], unit_bytes: int) -> list[list[Piece]]:
         units[-1].append(piece)
         size += piece.size
     return units
+
+
+def piece_left_out(path: Path, left_out: LeftOut) -> Piece:
+    """The piece that stands for what is not read."""
+    return Piece(path, left_out.name, "left_out", 0, licence=left_out.licence, left_out=left_out)
+
+
+def left_out_of(pieces: Iterable[Piece]) -> list[LeftOut]:
+    """What was left out whole, by the names of its pieces."""
+    return [replace(piece.left_out, name=piece.name) for piece in pieces if piece.left_out is not None]
 
 
 def unlike_names(pieces: Iterable[Piece]) -> Iterator[Piece]:

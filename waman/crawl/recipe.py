@@ -172,6 +172,8 @@ class Python:
     """Groups (top-level modules, distributions) that are read; absent: all."""
     exclude: tuple[str, ...] = ()
     """Groups that are left out."""
+    distributions: tuple[str, ...] | None = None
+    """Distributions that are read, of those installed; absent: all."""
     rules: CodeRules = CodeRules()
     """Which files are kept."""
 

@@ -66,9 +66,8 @@ def _gather_python(journey: Journey) -> list[Artifact]:
     chosen = journey.recipe.python
     crawl = _fetch_pages(journey)
     web = journey.take_units("documents-web", extract, chosen.extract_web, archives=[crawl])
-    python = [open_standard_library()]
-    if chosen.distributions:
-        python.append(open_distributions(chosen.distributions))
+    installed = open_distributions()  # all, so that each is read or left out with its reason
+    python = [open_standard_library(), *([installed] if installed.names else [])]
     return [web, journey.take_units("documents-github", extract, chosen.extract_github, archives=python)]
 
 

@@ -26,8 +26,8 @@ _ABOUT_RIGHTS = re.compile(r"copyright|licen[cs]ed?\b|all rights reserved|SPDX",
 
 def read_code(piece: Piece, rules: CodeRules, *, name: str, max_bytes: int) -> Iterator[Item]:
     """The document of a file of source code, or the rule that drops it and the figure."""
-    if piece.format == "left_out":
-        yield _drop(name, piece, piece.reason, text=piece.licence or "")
+    if piece.left_out is not None:
+        yield _drop(name, piece, piece.left_out.reason, text=str(piece.left_out))
         return
     if piece.size > max_bytes:
         yield _drop(name, piece, "too_large", value=piece.size)
