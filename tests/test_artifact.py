@@ -14,6 +14,7 @@ import pytest
 from waman import artifact
 from waman.artifact import Artifact
 from waman.dataflow import Executor, Inline, Job, Local
+from waman.draft import begin
 from waman.errors import InputError, KindError, LockedError, NoSpaceError, StaleError, WorkerError
 
 
@@ -39,7 +40,7 @@ def repeat(
     recipe: Recipe, *, texts: list[str], inputs: list[Artifact], out: Path, replace: bool = False,
     executor: Executor | None = None,
 ) -> Artifact:  # fmt: skip
-    draft = artifact.begin(out, kind="repeated", version=1, recipe=recipe, inputs={"texts": inputs}, replace=replace)
+    draft = begin(out, kind="repeated", version=1, recipe=recipe, inputs={"texts": inputs}, replace=replace)
     if draft.finished is not None:
         return draft.finished
     with draft:
@@ -150,7 +151,7 @@ def test_a_killed_door_resumes_to_the_same_bytes_without_redoing_units(tmp_path:
 
 
 def test_a_second_process_on_one_output_is_refused_naming_the_holder(tmp_path: Path) -> None:
-    draft = artifact.begin(tmp_path / "out", kind="repeated", version=1, recipe=Recipe(), inputs={"texts": []})
+    draft = begin(tmp_path / "out", kind="repeated", version=1, recipe=Recipe(), inputs={"texts": []})
     with pytest.raises(LockedError, match=f"is being written by process {os.getpid()}"), draft:
         repeat(Recipe(), texts=["a"], inputs=[], out=tmp_path / "out")
 

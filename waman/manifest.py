@@ -17,6 +17,11 @@ IDENTITY, LOCK, UNITS, ELAPSED = "identity.json", "lock", ".units", "elapsed.jso
 _OURS = (IDENTITY, LOCK, UNITS, ELAPSED, MANIFEST, README)
 
 
+def unfinished(out: Path) -> Path:
+    """Where an artifact is written before it gets its name."""
+    return out.with_name(out.name + ".partial")
+
+
 @dataclass(frozen=True)
 class InputRecord:
     """An input as the manifest remembers it, with its own inputs, back to the sources."""

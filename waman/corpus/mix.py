@@ -10,13 +10,13 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from waman import artifact
 from waman.artifact import Artifact
 from waman.corpus.held_out import hold_out
 from waman.corpus.recipe import HeldOut, MixRecipe
 from waman.corpus.units import Rows, cut_units
 from waman.dataflow import Executor, Job
 from waman.document import document_files
+from waman.draft import begin
 from waman.errors import InputError
 from waman.manifest import read_table, to_json, write_whole
 
@@ -55,9 +55,7 @@ def mix(
 
     Raises InputError where there are no documents or too few groups, or where the proportions do not fit the sources.
     """
-    draft = artifact.begin(
-        out, kind="mixture", version=VERSION, recipe=recipe, inputs={"documents": documents}, replace=replace
-    )
+    draft = begin(out, kind="mixture", version=VERSION, recipe=recipe, inputs={"documents": documents}, replace=replace)
     if draft.finished is not None:
         return draft.finished
     units = cut_units(documents)

@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from waman import artifact
-from waman.artifact import Artifact, Draft
+from waman.artifact import Artifact
 from waman.crawl import pieces
 from waman.crawl.language import identify
 from waman.crawl.left_out import LeftOut, read_left_out, write_left_out
@@ -23,6 +22,7 @@ from waman.crawl.sources.text import read_text
 from waman.crawl.sources.web import read_web
 from waman.dataflow import Counts, Executor, Job
 from waman.document import Document, Drop, write_documents, write_drops
+from waman.draft import Draft, begin
 from waman.errors import DamagedError, InputError
 from waman.log import get_logger
 
@@ -66,7 +66,7 @@ def extract(
     """
     _check(archives)
     inputs = {"archives": archives}
-    draft = artifact.begin(out, kind="documents", version=VERSION, recipe=recipe, inputs=inputs, replace=replace)
+    draft = begin(out, kind="documents", version=VERSION, recipe=recipe, inputs=inputs, replace=replace)
     if draft.finished is not None:
         return draft.finished
     with draft:

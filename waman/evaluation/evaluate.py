@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from waman import artifact
-from waman.artifact import Artifact, Draft
+from waman.artifact import Artifact
 from waman.dataflow import Executor, Job
 from waman.document import document_files, row_ranges
+from waman.draft import Draft, begin
 from waman.errors import InputError
 from waman.evaluation.gather import Results, gather_bits, gather_cloze, gather_instructions, gather_overlap
 from waman.evaluation.held_out import SplitDocuments
@@ -58,7 +58,7 @@ def evaluate(
         "mixture": mixture,
         "instructions": instructions,
     }
-    draft = artifact.begin(out, kind="scores", version=VERSION, recipe=recipe, inputs=inputs, replace=replace)
+    draft = begin(out, kind="scores", version=VERSION, recipe=recipe, inputs=inputs, replace=replace)
     if draft.finished is not None:
         return draft.finished
     files = tuple(file for one in documents for file in document_files(one))

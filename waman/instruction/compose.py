@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from waman import artifact
 from waman.artifact import Artifact
 from waman.dataflow import Counts, Executor, Job
 from waman.document import Document, Drop, read_drops, write_drops
+from waman.draft import begin
 from waman.errors import InputError
 from waman.instruction.families import FAMILIES, PYTHON, TEMPLATES, choose_tasks, family_of
 from waman.instruction.recipe import ComposeRecipe
@@ -39,7 +39,7 @@ def compose(
     Raises RecipeError for an unknown task or cluster, InputError where the documents give no row to train on.
     """
     inputs = {"documents": documents, "mixture": [mixture]}
-    draft = artifact.begin(out, kind="instructions", version=VERSION, recipe=recipe, inputs=inputs, replace=replace)
+    draft = begin(out, kind="instructions", version=VERSION, recipe=recipe, inputs=inputs, replace=replace)
     if draft.finished is not None:
         return draft.finished
     choose_tasks(recipe.tasks, recipe.held_out_clusters)

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from waman import artifact
 from waman.artifact import Artifact
 from waman.dataflow import Counts
+from waman.draft import begin, seal
 from waman.errors import InputError, KindError
 from waman.instruction.introduction import choose_examples, write_about
 from waman.instruction.mixture import Mixture, PackedBatches
@@ -40,7 +40,7 @@ def tune(
     longer finite, NoSpaceError if the last checkpoint was not saved.
     """
     inputs: dict[str, Artifact | Sequence[Artifact]] = {"weights": weights, "instructions": instructions}
-    draft = artifact.begin(out, kind="run", version=VERSION, recipe=recipe, inputs=inputs, replace=replace)
+    draft = begin(out, kind="run", version=VERSION, recipe=recipe, inputs=inputs, replace=replace)
     if draft.finished is not None:
         return draft.finished
     _require_kinds(weights, instructions)
@@ -91,7 +91,7 @@ class _Seal:
             tokens=trained + counts["tokens"] if trained is not None else None,
             examples=choose_examples([row for row in _read(self.instructions, TEST) if row.task in self.tasks]),
         )
-        return artifact.seal(
+        return seal(
             folder,
             kind="weights",
             version=VERSION,

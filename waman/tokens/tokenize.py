@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from waman import artifact
 from waman.artifact import Artifact
 from waman.dataflow import Counts, Executor, Job
 from waman.document import Document
+from waman.draft import begin
 from waman.errors import InputError
 from waman.manifest import write_whole
 from waman.tokens.recipe import TokenizeRecipe
@@ -34,7 +34,7 @@ def tokenize(
     Raises InputError where the train split is empty or the mixture does not know a document's group.
     """
     inputs = {"documents": documents, "mixture": [mixture], "tokenizer": [tokenizer]}
-    draft = artifact.begin(out, kind="tokens", version=VERSION, recipe=recipe, inputs=inputs, replace=replace)
+    draft = begin(out, kind="tokens", version=VERSION, recipe=recipe, inputs=inputs, replace=replace)
     if draft.finished is not None:
         return draft.finished
     with draft:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from waman import artifact
 from waman.artifact import Artifact
 from waman.dataflow import Counts, Executor, Job
 from waman.document import Document, read_file, write_documents
+from waman.draft import begin
 from waman.manifest import to_json, write_whole
 from waman.tokens import bpe
 from waman.tokens.recipe import TokenizerRecipe
@@ -37,7 +37,7 @@ def train_tokenizer(
     Raises InputError where there is no text to learn from, or too little for the vocabulary.
     """
     inputs = {"documents": documents, "mixture": [mixture]}
-    draft = artifact.begin(out, kind="tokenizer", version=VERSION, recipe=recipe, inputs=inputs, replace=replace)
+    draft = begin(out, kind="tokenizer", version=VERSION, recipe=recipe, inputs=inputs, replace=replace)
     if draft.finished is not None:
         return draft.finished
     with draft:
