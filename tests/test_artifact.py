@@ -5,7 +5,8 @@ import subprocess
 import sys
 import textwrap
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 
 from waman import artifact
 from waman.artifact import Artifact
-from waman.dataflow import Executor, Inline, Job, Local
+from waman.dataflow import Executor, Inline, Job, Local, Outcome, UnitFunction
 from waman.draft import begin
 from waman.errors import InputError, KindError, LockedError, NoSpaceError, StaleError, WorkerError
 
@@ -148,6 +149,38 @@ def test_a_killed_door_resumes_to_the_same_bytes_without_redoing_units(tmp_path:
     assert whole.manifest is not None
     assert resumed.manifest.files == whole.manifest.files
     assert done.isdisjoint((tmp_path / "calls.log").read_text().split())
+
+
+class _Killed(BaseException):
+    pass
+
+
+@dataclass
+class _KilledInTheMiddle:
+    """Notes where the units were to be written, and ends as a kill does: nothing is tidied up."""
+
+    folders: list[Path] = field(default_factory=list)
+
+    def run(self, function: UnitFunction, jobs: Sequence[tuple[Job, Path]]) -> Iterator[Outcome]:
+        self.folders += [folder for _, folder in jobs]
+        raise _Killed
+
+
+def test_a_worker_that_outlives_its_killed_run_does_not_write_into_the_next_one(tmp_path: Path) -> None:
+    killed = _KilledInTheMiddle()
+    for _ in range(2):
+        with pytest.raises(_Killed):
+            repeat(Recipe(), texts=["a"], inputs=[], out=tmp_path / "out", executor=killed)
+    first, second = killed.folders
+    assert first != second
+    assert not first.exists()
+    (first / "data").mkdir(parents=True)
+    (first / "data" / "a.txt").write_text("of the run before")
+    (first / "unit.json").write_text("{}")
+    made = repeat(Recipe(), texts=["a"], inputs=[], out=tmp_path / "out")
+    assert (made.path / "data" / "a.txt").read_text() == "aa"
+    assert artifact.verify(made) == []
+    assert not (made.path / ".units").exists()
 
 
 def test_a_second_process_on_one_output_is_refused_naming_the_holder(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ NAME/                      when it is whole: manifest.json, README.md, data
 
 import json
 import os
+import secrets
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -108,6 +109,7 @@ class Draft:
         self._memory = MemorySampler()
         self._start = 0.0
         self._stages: list[tuple[str, bool]] = []
+        self._token = secrets.token_hex(4)
 
     @property
     def identity(self) -> str:
@@ -160,7 +162,8 @@ class Draft:
         place = self.path / UNITS / stage
         _clear_attempts(place)
         waiting = [job for job in jobs if not (place / job.name / _UNIT).is_file()]
-        attempts = [(job, place / f"{job.name}.partial") for job in waiting]
+        # Named for this process alone: a worker of a killed one, if it lives on for an instant, writes elsewhere.
+        attempts = [(job, place / f"{job.name}.{self._token}.partial") for job in waiting]
         for _, attempt in attempts:
             attempt.mkdir(parents=True)
         errors: dict[int, WamanError] = {}
@@ -173,9 +176,9 @@ class Draft:
                         break
                     continue
                 assert outcome.counts is not None
-                attempt = attempts[outcome.index][1]
+                job, attempt = attempts[outcome.index]
                 write_whole(attempt / _UNIT, to_json(outcome.counts))
-                os.replace(attempt, attempt.with_suffix(""))
+                os.replace(attempt, place / job.name)
                 self._remember_elapsed()
                 shown.advance()
         if errors:
@@ -185,7 +188,8 @@ class Draft:
     def unit_folders(self, stage: str = "units") -> list[Path]:
         """The folders of a stage's finished units, in order of name."""
         place = self.path / UNITS / stage
-        return sorted(folder for folder in place.iterdir() if (folder / _UNIT).is_file()) if place.is_dir() else []
+        found = place.iterdir() if place.is_dir() else ()
+        return sorted(folder for folder in found if folder.suffix != ".partial" and (folder / _UNIT).is_file())
 
     def finish(self, *, counts: Counts) -> Artifact:
         """Gathers the units' files, writes the manifest and gives the directory its final name."""
@@ -248,9 +252,9 @@ def _remove_cut_files(partial: Path) -> None:
 
 
 def _clear_attempts(place: Path) -> None:
-    if place.is_dir():
-        for leftover in place.glob("*.partial"):
-            shutil.rmtree(leftover)
+    """Removes what a kill left of units; what a dying worker still writes there goes with the stage at the end."""
+    for leftover in place.glob("*.partial"):
+        shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _gather(unit: Path, target: Path) -> None:
