@@ -21,11 +21,11 @@ from waman.corpus.recipe import RefineRecipe
 from waman.corpus.signatures import read_signatures, sign, write_signatures
 from waman.corpus.survivors import EXACT, NEAR, Duplicate, SignedUnit, UnitVerdict, find_survivors
 from waman.corpus.text import Text
-from waman.corpus.units import Rows, cut_units
 from waman.dataflow import Counts, Executor, Job
 from waman.document import Document, Drop, dropped, read_drops, read_file, write_documents, write_drops
 from waman.draft import begin
 from waman.settings import Off
+from waman.units import Rows, cut_units
 
 VERSION = 1
 

@@ -17,9 +17,9 @@ from waman.instruction.recipe import ComposeRecipe
 from waman.instruction.rows import Row, read_rows, write_rows
 from waman.instruction.wording import TEST, TRAIN, num_characters, word
 from waman.log import get_logger
+from waman.mixture import HELD_OUT, SplitRows, split_units
 from waman.tasks.material import Material
 from waman.tasks.question import Task
-from waman.tokens.splits import HELD_OUT, Part, cut
 
 VERSION = 1
 TOO_LONG, IN_TRAINING = "too_long", "in_training"
@@ -43,7 +43,7 @@ def compose(
     if draft.finished is not None:
         return draft.finished
     choose_tasks(recipe.tasks, recipe.held_out_clusters)
-    jobs = [Job(f"{number:05d}", _AskJob(part, recipe)) for number, part in enumerate(cut(documents, mixture))]
+    jobs = [Job(f"{number:05d}", _AskJob(part, recipe)) for number, part in enumerate(split_units(documents, mixture))]
     with draft:
         draft.run_units(_ask_unit, jobs, executor=executor, stage="ask", scratch=True)
         select = Job("00000", _SelectJob(tuple(draft.unit_folders("ask")), recipe))
@@ -60,7 +60,7 @@ def compose(
 
 @dataclass(frozen=True)
 class _AskJob:
-    part: Part
+    part: SplitRows
     recipe: ComposeRecipe
 
 

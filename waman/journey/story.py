@@ -30,6 +30,7 @@ from waman.journey.report import (
     WholeLeftOut,
 )
 from waman.journey.stages import Journey
+from waman.mixture import TRAIN, Split, read_sources, read_split
 
 NUM_KEPT_EXAMPLES, NUM_DROPPED_EXAMPLES = 3, 8
 MAX_LOSS_POINTS = 200
@@ -159,11 +160,9 @@ def _dropped_examples(drops: Sequence[Drop], *, seed: int) -> Iterator[Example]:
 
 
 def _sources(journey: Journey) -> Iterator[SourceTokens]:
-    from waman.corpus.mix import read_sources, read_split
-
     made = journey.made
-    counts, mixture = made["tokens"].counts["train"], read_sources(made["mixture"])
-    characters = _train_characters(made["corpus"], read_split(made["mixture"]))
+    counts, mixture = made["tokens"].counts["train"], read_sources(made["mixture"].path)
+    characters = _train_characters(made["corpus"], read_split(made["mixture"].path))
     epochs = made["base"].counts["epochs"]
     for source, row in counts.items():
         yield SourceTokens(
@@ -176,10 +175,10 @@ def _sources(journey: Journey) -> Iterator[SourceTokens]:
         )
 
 
-def _train_characters(corpus: Artifact, split: Mapping[str, str]) -> Counter[str]:
+def _train_characters(corpus: Artifact, split: Mapping[str, Split]) -> Counter[str]:
     found: Counter[str] = Counter()
     for document in read_documents(corpus):
-        if split[document.group] == "train":
+        if split[document.group] == TRAIN:
             found[document.source] += len(document.text)
     return found
 

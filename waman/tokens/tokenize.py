@@ -10,9 +10,9 @@ from waman.document import Document
 from waman.draft import begin
 from waman.errors import InputError
 from waman.manifest import write_whole
+from waman.mixture import HELD_OUT, MIXTURE_FILE, SPLITS, TRAIN, SplitRows, split_units
 from waman.tokens.recipe import TokenizeRecipe
 from waman.tokens.shards import ShardWriter, TokensInfo, dtype_for, write_info
-from waman.tokens.splits import HELD_OUT, MIXTURE_FILE, SPLITS, TRAIN, Part, cut
 from waman.tokens.tokenizer import Tokenizer
 
 VERSION = 1
@@ -39,7 +39,7 @@ def tokenize(
         return draft.finished
     with draft:
         loaded = Tokenizer.load(tokenizer.path)
-        parts = cut(documents, mixture)
+        parts = split_units(documents, mixture)
         jobs = [Job(f"{n:05d}", _TokenizeJob(part, n, tokenizer.path)) for n, part in enumerate(parts)]
         counts = _sum(draft.run_units(_tokenize_unit, jobs, executor=executor))
         if not counts[TRAIN]:
@@ -57,7 +57,7 @@ def tokenize(
 
 @dataclass(frozen=True)
 class _TokenizeJob:
-    part: Part
+    part: SplitRows
     number: int
     tokenizer: Path
 

@@ -13,9 +13,9 @@ from waman.dataflow import Counts, Executor, Job
 from waman.document import Document, read_file, write_documents
 from waman.draft import begin
 from waman.manifest import to_json, write_whole
+from waman.mixture import HELD_OUT, SPLITS, TRAIN, SplitRows, split_units
 from waman.tokens import bpe
 from waman.tokens.recipe import TokenizerRecipe
-from waman.tokens.splits import HELD_OUT, SPLITS, TRAIN, Part, cut
 from waman.tokens.tokenizer import Tokenizer, own_tokenizer
 
 VERSION = 1
@@ -41,7 +41,7 @@ def train_tokenizer(
     if draft.finished is not None:
         return draft.finished
     with draft:
-        jobs = [Job(f"{n:05d}", _SampleJob(part, recipe)) for n, part in enumerate(cut(documents, mixture))]
+        jobs = [Job(f"{n:05d}", _SampleJob(part, recipe)) for n, part in enumerate(split_units(documents, mixture))]
         sampled = draft.run_units(_sample_unit, jobs, executor=executor, stage="sample", scratch=True)
         samples = draft.unit_folders("sample")
         sources = sorted({source for counts in sampled for source in counts["sources"]})
@@ -57,7 +57,7 @@ def train_tokenizer(
 
 @dataclass(frozen=True)
 class _SampleJob:
-    part: Part
+    part: SplitRows
     recipe: TokenizerRecipe
 
 

@@ -1,6 +1,6 @@
-"""Documents cut into units of work."""
+"""Documents cut into units of work, for every door that reads documents."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,9 +38,13 @@ def cut_units(documents: Sequence[Artifact]) -> list[Rows]:
         if one.identity in seen:
             raise InputError(f"{one.path} is the same artifact as {seen[one.identity]}: give each only once")
         seen[one.identity] = one.path
-        for path in document_files(one):
-            units += [Rows(path, start, stop) for start, stop in row_ranges(path, max_bytes=UNIT_BYTES)]
+        units += cut_files(document_files(one))
     if not units:
         places = ", ".join(str(one.path) for one in documents) or "no input"
         raise InputError(f"no document in {places}: every record was dropped before, or nothing was extracted")
     return units
+
+
+def cut_files(files: Iterable[Path]) -> list[Rows]:
+    """The units of some files of documents, in order; none of a file without documents."""
+    return [Rows(path, *rows) for path in files for rows in row_ranges(path, max_bytes=UNIT_BYTES)]
