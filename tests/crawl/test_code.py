@@ -6,8 +6,7 @@ import pytest
 
 from waman.artifact import Artifact, open_artifact, open_input
 from waman.crawl.extract import LeftOut, extract, read_left_out
-from waman.crawl.recipe import CodeRules, ExtractRecipe, Github, Python, Web
-from waman.crawl.sources.code import judge, strip_header
+from waman.crawl.recipe import ExtractRecipe, Github, Python, Web
 from waman.crawl.sources.python import (
     group_of_distribution,
     group_of_module,
@@ -16,7 +15,7 @@ from waman.crawl.sources.python import (
 )
 from waman.dataflow import Inline
 from waman.document import Document, read_documents, read_drops
-from waman.errors import InputError, RecipeError
+from waman.errors import InputError
 from waman.journey.story import funnel_stage
 
 CODE = "def add(first, second):\n    return first + second\n"
@@ -50,38 +49,6 @@ def write(folder: Path, files: dict[str, str]) -> None:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-
-
-@pytest.mark.parametrize(
-    ("text", "verdict"),
-    [
-        (CODE, None),
-        ("x" * 1000 + "\n" + "y\n" * 20, None),
-        ("x" * 1001 + "\n" + "y\n" * 20, ("long_line", 1001.0)),
-        (("x" * 101 + "\n") * 3, ("long_lines", 101.0)),
-        ("ab......\n", ("few_letters_and_digits", 2 / 9)),
-        (" \n", ("empty", 0.0)),
-    ],
-)
-def test_files_are_judged_by_line_length_and_share_of_letters(text: str, verdict: tuple[str, float] | None) -> None:
-    assert judge(text, CodeRules()) == verdict
-
-
-def test_a_header_about_rights_is_cut_and_other_comments_stay() -> None:
-    rights = "# Copyright 2020 Someone\n# Licensed under the MIT licence\n"
-    assert strip_header(rights + "\n" + CODE) == CODE
-    assert strip_header("#!/usr/bin/env python\n# -*- coding: utf-8 -*-\n" + rights + CODE) == (
-        "#!/usr/bin/env python\n# -*- coding: utf-8 -*-\n" + CODE
-    )
-    assert strip_header("/*\n * Copyright 2020\n */\nint x;\n") == "int x;\n"
-    assert strip_header("// SPDX-License-Identifier: MIT\nint x;\n") == "int x;\n"
-    assert strip_header("# What this file does.\n" + CODE) == "# What this file does.\n" + CODE
-    assert strip_header(CODE + rights) == CODE + rights
-
-
-def test_shares_out_of_range_are_refused() -> None:
-    with pytest.raises(RecipeError, match=r"min_alphanumeric_share: found 2, expected 0 to 1"):
-        CodeRules(min_alphanumeric_share=2)
 
 
 def test_repositories_are_kept_by_licence_which_travels_with_each_file(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ __all__ = [
     "read_left_out",
 ]
 
-VERSION = 2
+VERSION = 3
 DAMAGE = frozenset(
     {
         "truncated", "corrupt", "not_a_record", "bad_header", "bad_length", "bad_http",
@@ -175,8 +175,7 @@ def _extract_unit(unit: _Unit, folder: Path) -> Counts:
 def _read(recipe: ExtractRecipe, piece: Piece) -> Iterator[Item]:
     group, max_bytes = recipe.group, recipe.max_record_bytes
     if piece.format in ("code", "left_out"):
-        rules = recipe.source.rules if isinstance(recipe.source, Github | Python) else Python().rules
-        return read_code(piece, rules, name=recipe.name or "github", max_bytes=max_bytes)
+        return read_code(piece, name=recipe.name or "github", max_bytes=max_bytes)
     match pieces.source_of(piece, recipe.source):
         case Web() as web:
             return read_web(piece, web, name=recipe.name or "web", group=group, max_bytes=max_bytes)

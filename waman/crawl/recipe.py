@@ -130,27 +130,6 @@ class Text:
 
 
 @dataclass(frozen=True)
-class CodeRules:
-    """Which files of source code are kept (rules of Touvron et al. 2023, section 2.1, which gives no figures).
-
-    The figures for lines are those of Chen et al. 2021, section 3.1; that for letters and digits is CodeParrot's.
-    """
-
-    max_line_characters: int = 1000
-    """Characters of the longest line at most."""
-    max_mean_line_characters: float = 100.0
-    """Characters of a line on average at most."""
-    min_alphanumeric_share: float = 0.25
-    """Share of letters and digits among all characters at least."""
-    strip_headers: bool = True
-    """Cut the comment at the head of a file that only states copyright and licence."""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.min_alphanumeric_share <= 1:
-            raise RecipeError(f"min_alphanumeric_share: found {self.min_alphanumeric_share}, expected 0 to 1")
-
-
-@dataclass(frozen=True)
 class Github:
     """A folder of repositories (`owner/name/...` or `name/...`), or one repository; permissive licences only."""
 
@@ -160,8 +139,6 @@ class Github:
         ".ts", ".tsx", ".vue", ".zig",
     )  # fmt: skip
     """Endings of the files that are read."""
-    rules: CodeRules = CodeRules()
-    """Which files are kept."""
 
 
 @dataclass(frozen=True)
@@ -174,8 +151,6 @@ class Python:
     """Groups that are left out."""
     distributions: tuple[str, ...] | None = None
     """Distributions that are read, of those installed; absent: all."""
-    rules: CodeRules = CodeRules()
-    """Which files are kept."""
 
 
 Source = Web | Rows | Text | Github | Python
