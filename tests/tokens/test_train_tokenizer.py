@@ -1,4 +1,5 @@
 import hashlib
+import re
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,18 @@ def test_an_empty_corpus_is_refused(tmp_path: Path, mixture: Artifact) -> None:
             train_tokenizer(recipe, documents=[written], mixture=mixture, out=out, executor=Inline())
     with pytest.raises(InputError, match="no document in no input"):
         train_tokenizer(recipe, documents=[], mixture=mixture, out=tmp_path / "p", executor=Inline())
+
+
+def test_the_advice_for_a_small_corpus_works_at_once(tmp_path: Path, mixture: Artifact) -> None:
+    some = [document for document in material.documents() if document.source == "web"]
+    inputs = [material.write_artifact(tmp_path / "documents", [some])]
+    out = tmp_path / "out"
+    with pytest.raises(InputError, match=r"set vocab_size to \d+, with --replace") as error:
+        train_tokenizer(TokenizerRecipe(), documents=inputs, mixture=mixture, out=out, executor=Inline())
+    advised = int(re.findall(r"set vocab_size to (\d+)", str(error.value))[0])
+    recipe = TokenizerRecipe(vocab_size=advised)
+    made = train_tokenizer(recipe, documents=inputs, mixture=mixture, out=out, replace=True, executor=Inline())
+    assert Tokenizer.load(made.path).vocab_size == advised
 
 
 def test_documents_of_another_mixture_are_refused(tmp_path: Path, documents: Artifact) -> None:

@@ -44,6 +44,11 @@ class Pieces:
     merged: tuple[str, ...]
     """What the merges make, in the order learned."""
 
+    @property
+    def number(self) -> int:
+        """How many tokens they are."""
+        return len(self.characters) + len(self.merged)
+
 
 def fixed_tokens() -> list[str]:
     """The tokens with ids 0 to 260."""
@@ -72,28 +77,61 @@ def learn_pieces(
     if not counts:
         raise InputError("the sample holds no text: expected documents of the train split with text in them")
     counts[SPACE] += counts.pop(" ", 0) + len(texts)
+    sample = _Sample(texts, counts, character_coverage, max_character_share)
     wanted = vocab_size - NUM_FIXED_TOKENS
-    covered = covered_characters(counts, character_coverage)
-    covered = covered[: max(1, int(max_character_share * wanted))] if max_character_share < 1 else covered
-    characters = covered if SPACE in covered else [*covered, SPACE]
+    characters = sample.characters(wanted)
     if len(characters) > wanted:
         raise InputError(
             f"the text has {len(characters)} characters to cover, the vocabulary has room for {wanted}: "
-            f"set vocab_size to more than {len(characters) + NUM_FIXED_TOKENS}, or a lower max_character_share"
+            f"set vocab_size to {len(characters) + NUM_FIXED_TOKENS}, or a lower max_character_share, with --replace"
         )
-    rare = sorted(counts.keys() - set(characters))
-    learned = json.loads(_train(texts, rare, wanted).to_str())["model"]
-    found = sorted(learned["vocab"], key=learned["vocab"].__getitem__)
-    if len(found) < wanted:
+    pieces = sample.learn(wanted)
+    if pieces.number < wanted:
+        enough = sample.most_pieces(pieces.number) + NUM_FIXED_TOKENS
         raise InputError(
-            f"the text is too small for the vocabulary: found {len(found)} pieces, expected {wanted} "
+            f"the text is too small for the vocabulary: found {pieces.number} pieces, expected {wanted} "
             f"(vocab_size {vocab_size} less {NUM_FIXED_TOKENS} fixed tokens): give more text, or set vocab_size to "
-            f"{len(found) + NUM_FIXED_TOKENS} or less"
+            f"{enough}, with --replace"
         )
-    assert len(found) == wanted
-    assert {piece for piece in found if len(piece) == 1} == set(characters)
-    merges = tuple((left, right) for left, right in learned["merges"])
-    return Pieces(tuple(characters), merges, tuple(piece for piece in found if len(piece) > 1))
+    assert pieces.number == wanted
+    return pieces
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """Texts to learn from, and which of their characters may have a token."""
+
+    texts: Sequence[str]
+    counts: Counter[str]
+    """Characters of the texts, spaces as ▁."""
+    coverage: float
+    max_share: float
+
+    def characters(self, num_pieces: int) -> list[str]:
+        """The characters with a token of their own in a vocabulary of so many pieces: fewer in a smaller one."""
+        covered = covered_characters(self.counts, self.coverage)
+        if self.max_share < 1:
+            covered = covered[: max(1, int(self.max_share * num_pieces))]
+        return covered if SPACE in covered else [*covered, SPACE]
+
+    def learn(self, num_pieces: int) -> Pieces:
+        """Characters and merges: so many pieces, or as many as the texts give for a vocabulary of this size."""
+        characters = self.characters(num_pieces)
+        rare = sorted(self.counts.keys() - set(characters))
+        learned = json.loads(_train(self.texts, rare, num_pieces).to_str())["model"]
+        found = sorted(learned["vocab"], key=learned["vocab"].__getitem__)
+        assert {piece for piece in found if len(piece) == 1} == set(characters)
+        merges = tuple((left, right) for left, right in learned["merges"])
+        return Pieces(tuple(characters), merges, tuple(piece for piece in found if len(piece) > 1))
+
+    def most_pieces(self, num_pieces: int) -> int:
+        """A number of pieces, at most `num_pieces`, that the texts do give for a vocabulary of that very size.
+
+        A smaller vocabulary has fewer characters, so that its words fall apart and give fewer merges.
+        """
+        while (found := self.learn(num_pieces).number) < num_pieces:
+            num_pieces = found
+        return num_pieces
 
 
 def build(pieces: Pieces) -> tokenizers.Tokenizer:
