@@ -210,6 +210,36 @@ def test_a_file_that_a_kill_cut_short_is_no_part_of_the_artifact(tmp_path: Path)
     assert not (tmp_path / "out" / "elapsed.json.partial").exists()
 
 
+def test_a_mended_recipe_goes_on_where_nothing_was_whole_yet(tmp_path: Path) -> None:
+    with pytest.raises(WorkerError):
+        repeat(Recipe(), texts=["bad"], inputs=[], out=tmp_path / "out")
+    made = repeat(Recipe(3), texts=["a"], inputs=[], out=tmp_path / "out")
+    assert (made.path / "data" / "a.txt").read_text() == "aaa"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["calls.log", "out"]
+    assert repeat(Recipe(3), texts=["a"], inputs=[], out=tmp_path / "out").identity == made.identity
+
+
+def test_finished_units_of_another_recipe_are_kept_unless_they_are_to_be_replaced(tmp_path: Path) -> None:
+    with pytest.raises(WorkerError):
+        repeat(Recipe(), texts=["a", "bad"], inputs=[], out=tmp_path / "out")
+    with pytest.raises(StaleError) as caught:
+        repeat(Recipe(3), texts=["a"], inputs=[], out=tmp_path / "out")
+    assert str(caught.value) == (
+        f"{tmp_path}/out.partial is unfinished work of a run that differs:\n"
+        "  recipe.times: found 2, asked for 3\n"
+        "Run it as it was to go on with it, give another --out, or --replace to rename the old one and begin anew."
+    )
+    made = repeat(Recipe(3), texts=["a"], inputs=[], out=tmp_path / "out", replace=True)
+    assert (made.path / "data" / "a.txt").read_text() == "aaa"
+    assert list((tmp_path / "out.partial.replaced-1").glob(".units/units/a/unit.json"))
+
+
+def test_a_run_that_has_nothing_whole_yet_is_not_taken_over_while_it_lives(tmp_path: Path) -> None:
+    draft = begin(tmp_path / "out", kind="repeated", version=1, recipe=Recipe(), inputs={"texts": []})
+    with pytest.raises(LockedError, match="is being written by process"), draft:
+        repeat(Recipe(3), texts=["a"], inputs=[], out=tmp_path / "out")
+
+
 def test_verify_names_what_changed(tmp_path: Path) -> None:
     made = repeat(Recipe(), texts=["a", "b"], inputs=[], out=tmp_path / "out")
     (made.path / "data" / "a.txt").write_text("other")
@@ -221,10 +251,16 @@ def test_verify_names_what_changed(tmp_path: Path) -> None:
 
 def test_inputs_of_another_kind_or_absent_are_refused(tmp_path: Path) -> None:
     made = repeat(Recipe(), texts=["a"], inputs=[], out=tmp_path / "out")
-    with pytest.raises(KindError, match="is of kind 'repeated', expected 'tokens or run'"):
+    with pytest.raises(KindError) as caught:
         artifact.open_artifact(made.path, ("tokens", "run"))
-    with pytest.raises(InputError, match="does not exist"):
+    assert str(caught.value) == (
+        f"{made.path} is of kind 'repeated', expected 'tokens' (`waman tokenize` makes it) or "
+        "'run' (`waman pretrain` and `waman tune` make it): give one of that kind"
+    )
+    with pytest.raises(InputError, match="absent does not exist: check the path"):
         artifact.open_input(tmp_path / "absent")
+    with pytest.raises(InputError, match=r"has no manifest.json; give a directory that waman made"):
+        artifact.open_artifact(tmp_path)
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(InputError, match=r"pipe is neither a file nor a directory: .*write it to a file"):
         artifact.open_input(tmp_path / "pipe")

@@ -1,6 +1,7 @@
 """Self-describing directories: opened by kind, verified by the hashes of their files. `draft.py` writes them."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +9,20 @@ from waman.dataflow import Counts
 from waman.errors import InputError, KindError
 from waman.identity import hash_directory, hash_file
 from waman.manifest import MANIFEST, Manifest, hash_files, read_manifest, unfinished
+
+MADE_BY: Mapping[str, str] = {
+    "crawl": "`waman fetch` makes it",
+    "documents": "`waman extract` and `waman refine` make it",
+    "mixture": "`waman mix` makes it",
+    "tokenizer": "`waman train-tokenizer` makes it",
+    "tokens": "`waman tokenize` makes it",
+    "run": "`waman pretrain` and `waman tune` make it",
+    "weights": "final/ in what `waman pretrain` or `waman tune` makes, or a Hugging Face directory",
+    "instructions": "`waman compose` makes it",
+    "scores": "`waman evaluate` makes it",
+    "demo": "`waman demo` makes it",
+}
+"""Where each kind of artifact comes from, for those who gave another."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +47,11 @@ def open_artifact(path: Path | str, kind: str | tuple[str, ...] | None = None) -
     if not path.exists():
         partial = unfinished(path)
         hint = f"; {partial.name} is unfinished: run its command again" if partial.exists() else ""
-        raise InputError(f"{path} does not exist{hint}")
+        raise InputError(f"{path} does not exist{hint or ': check the path'}")
     if not (path / MANIFEST).is_file():
-        raise InputError(f"{path} is not an artifact: it has no {MANIFEST}")
+        raise InputError(f"{path} is not an artifact: it has no {MANIFEST}; give a directory that waman made")
     manifest = read_manifest(path)
-    return _of_kind(Artifact(path, manifest.kind, manifest.identity, manifest), kind)
+    return require_kind(Artifact(path, manifest.kind, manifest.identity, manifest), kind)
 
 
 def open_input(path: Path | str, kind: str | tuple[str, ...] | None = None) -> Artifact:
@@ -45,13 +60,13 @@ def open_input(path: Path | str, kind: str | tuple[str, ...] | None = None) -> A
     if (path / MANIFEST).is_file() or not path.exists():
         return open_artifact(path, kind)
     if path.is_file():
-        return _of_kind(Artifact(path, "file", hash_file(path)), kind)
+        return require_kind(Artifact(path, "file", hash_file(path)), kind)
     if not path.is_dir():
         raise InputError(f"{path} is neither a file nor a directory: a pipe cannot be read twice; write it to a file")
     if not os.access(path, os.R_OK | os.X_OK):
-        raise InputError(f"{path} may not be read: permission denied")
+        raise InputError(f"{path} may not be read: permission denied; ask its owner, or give another")
     found = "weights" if (path / "config.json").is_file() else "files"
-    return _of_kind(Artifact(path, found, hash_directory(path)), kind)
+    return require_kind(Artifact(path, found, hash_directory(path)), kind)
 
 
 def verify(artifact: Artifact) -> list[str]:
@@ -66,8 +81,10 @@ def verify(artifact: Artifact) -> list[str]:
     return problems
 
 
-def _of_kind(artifact: Artifact, kind: str | tuple[str, ...] | None) -> Artifact:
+def require_kind(artifact: Artifact, kind: str | tuple[str, ...] | None) -> Artifact:
+    """The artifact, if it is of the kind (None: of any). Raises KindError, which says what makes that kind."""
     wanted = (kind,) if isinstance(kind, str) else kind
-    if wanted is not None and artifact.kind not in wanted:
-        raise KindError(f"{artifact.path} is of kind '{artifact.kind}', expected '{' or '.join(wanted)}'")
-    return artifact
+    if wanted is None or artifact.kind in wanted:
+        return artifact
+    shown = " or ".join(f"'{one}' ({MADE_BY[one]})" if one in MADE_BY else f"'{one}'" for one in wanted)
+    raise KindError(f"{artifact.path} is of kind '{artifact.kind}', expected {shown}: give one of that kind")

@@ -11,7 +11,7 @@ from waman import settings
 from waman.artifact import Artifact
 from waman.errors import LockedError, StaleError
 from waman.identity import hash_json
-from waman.manifest import IDENTITY, LOCK, MANIFEST, read_manifest
+from waman.manifest import IDENTITY, LOCK, MANIFEST, UNITS, read_manifest
 
 
 def describe_identity(
@@ -27,22 +27,20 @@ def describe_identity(
 
 
 def refuse_or_replace(place: Path, described: dict[str, Any], *, replace: bool) -> None:
+    """Leaves a directory of this identity, or without any work in it; else raises StaleError, or renames the other."""
     if not place.exists():
         return
     if place.is_dir() and not any(place.iterdir()):
         place.rmdir()
         return
-    found = _found_identity(place)
-    if found is not None and hash_json(found) == hash_json(described):
+    if is_of(place, described):
         return
-    if place.name.endswith(".partial") and found is None and _only_ours(place):
+    is_partial = place.name.endswith(".partial")
+    if is_partial and _holds_no_work(place):
         return
     if not replace:
-        what = (
-            "is not an artifact of waman" if found is None else "was made otherwise:\n" + _differences(found, described)
-        )
-        raise StaleError(f"{place} {what}\nGive another --out, or --replace to rename the old one and begin anew.")
-    if place.name.endswith(".partial"):
+        raise _stale(place, described, is_partial=is_partial)
+    if is_partial:
         take_lock(place).close()
     number = 1
     while (aside := place.with_name(f"{place.name}.replaced-{number}")).exists():
@@ -50,9 +48,31 @@ def refuse_or_replace(place: Path, described: dict[str, Any], *, replace: bool) 
     os.replace(place, aside)
 
 
-def _only_ours(place: Path) -> bool:
-    """Whether an unfinished directory was left before its identity was written."""
-    return all(child.name in (LOCK, IDENTITY + ".partial") for child in place.iterdir())
+def is_of(place: Path, described: dict[str, Any]) -> bool:
+    """Whether a directory, finished or not, is of this identity."""
+    found = _found_identity(place)
+    return found is not None and hash_json(found) == hash_json(described)
+
+
+def _holds_no_work(partial: Path) -> bool:
+    """Whether an unfinished directory was left before a unit or a file of it was whole: nothing is lost without it."""
+    ours = (LOCK, IDENTITY, IDENTITY + ".partial", UNITS)
+    units = [path for path in partial.glob(f"{UNITS}/*/*") if path.suffix != ".partial"]
+    return not units and all(child.name in ours for child in partial.iterdir())
+
+
+def _stale(place: Path, described: dict[str, Any], *, is_partial: bool) -> StaleError:
+    found = _found_identity(place)
+    if found is None:
+        return StaleError(
+            f"{place} is not an artifact of waman\nGive another --out, or --replace to rename it and begin anew."
+        )
+    what = "is unfinished work of a run that differs" if is_partial else "was made otherwise"
+    go_on = "Run it as it was to go on with it, give" if is_partial else "Give"
+    return StaleError(
+        f"{place} {what}:\n{_differences(found, described)}\n"
+        f"{go_on} another --out, or --replace to rename the old one and begin anew."
+    )
 
 
 def _found_identity(place: Path) -> dict[str, Any] | None:

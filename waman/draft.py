@@ -16,7 +16,7 @@ from typing import Any, TextIO
 
 from waman import dataflow, settings
 from waman.artifact import Artifact, open_artifact
-from waman.claim import describe_identity, refuse_or_replace, take_lock
+from waman.claim import describe_identity, is_of, refuse_or_replace, take_lock
 from waman.dataflow import Counts, Executor, Job, Local, UnitFunction
 from waman.errors import InputError, NoSpaceError, WamanError
 from waman.identity import hash_json
@@ -121,8 +121,7 @@ class Draft:
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock = take_lock(self.path)
             _remove_cut_files(self.path)
-            if not (self.path / IDENTITY).exists():
-                write_whole(self.path / IDENTITY, to_json(self._described))
+            self._take_over()
         except OSError as error:
             self._release()
             raise _outside_error(error, self.out) from error
@@ -213,6 +212,14 @@ class Draft:
         _name_finally(self.path, self.out)
         self.finished = Artifact(self.out, manifest.kind, manifest.identity, manifest)
         return self.finished
+
+    def _take_over(self) -> None:
+        """Makes the directory this run's own: what another left in it is either the same work or none at all."""
+        if is_of(self.path, self._described):
+            return
+        refuse_or_replace(self.path, self._described, replace=False)
+        shutil.rmtree(self.path / UNITS, ignore_errors=True)
+        write_whole(self.path / IDENTITY, to_json(self._described))
 
     def _release(self) -> None:
         if self._lock is not None:

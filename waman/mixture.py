@@ -8,9 +8,9 @@ from typing import Any, Final, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from waman.artifact import Artifact
+from waman.artifact import Artifact, require_kind
 from waman.document import Document
-from waman.errors import InputError, KindError
+from waman.errors import InputError
 from waman.manifest import read_table
 from waman.units import Rows, cut_units
 
@@ -39,8 +39,7 @@ def split_units(documents: Sequence[Artifact], mixture: Artifact) -> list[SplitR
 
     Raises KindError where an input is of another kind, InputError where there is no document, or one artifact twice.
     """
-    if mixture.kind != "mixture":
-        raise KindError(f"{mixture.path} is of kind '{mixture.kind}', expected 'mixture'")
+    require_kind(mixture, "mixture")
     return [SplitRows(rows, mixture.path) for rows in cut_units(documents)]
 
 

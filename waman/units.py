@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from waman.artifact import Artifact
+from waman.artifact import Artifact, require_kind
 from waman.document import Document, document_files, read_file, row_ranges
-from waman.errors import InputError, KindError
+from waman.errors import InputError
 
 UNIT_BYTES = 64 << 20
 """Documents of a unit, before compression: about a minute's work."""
@@ -33,8 +33,7 @@ def cut_units(documents: Sequence[Artifact]) -> list[Rows]:
     units = []
     seen: dict[str, Path] = {}
     for one in documents:
-        if one.kind != "documents":
-            raise KindError(f"{one.path} is of kind '{one.kind}', expected 'documents'")
+        require_kind(one, "documents")
         if one.identity in seen:
             raise InputError(f"{one.path} is the same artifact as {seen[one.identity]}: give each only once")
         seen[one.identity] = one.path

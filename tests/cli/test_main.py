@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 import tomllib
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 
 from waman import settings
-from waman.artifact import open_artifact
+from waman.artifact import MADE_BY, open_artifact
 from waman.cli import main as command_line
 from waman.cli.verbs import VERBS, Input, Verb, resolve
 from waman.corpus.recipe import MixRecipe
@@ -31,6 +32,13 @@ def documents(tmp_path: Path) -> Path:
     write_documents(tmp_path / "rows.parquet", rows)
     assert _run("extract", str(tmp_path / "rows.parquet"), "--out", str(tmp_path / "documents")) == 0
     return tmp_path / "documents"
+
+
+def test_every_kind_that_a_verb_reads_is_said_to_be_made_by_verbs_there_are() -> None:
+    read = {kind for verb in VERBS for one in verb.inputs for kind in one.kinds or ()}
+    assert read <= MADE_BY.keys()
+    named = set(re.findall(r"waman ([a-z-]+)", " ".join(MADE_BY.values())))
+    assert named <= {verb.name for verb in VERBS}
 
 
 def test_a_verb_takes_its_inputs_by_place_or_by_name_and_says_where_it_wrote(

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from waman.artifact import Artifact
+from waman.artifact import Artifact, require_kind
 from waman.dataflow import Counts
 from waman.draft import begin, seal
-from waman.errors import InputError, KindError
+from waman.errors import InputError
 from waman.instruction.introduction import choose_examples, write_about
 from waman.instruction.mixture import Mixture, PackedBatches
 from waman.instruction.recipe import TuneRecipe
@@ -105,8 +105,7 @@ class _Seal:
 
 def _require_kinds(weights: Artifact, instructions: Sequence[Artifact]) -> None:
     for one, kind in [(weights, "weights"), *((one, "instructions") for one in instructions)]:
-        if one.kind != kind:
-            raise KindError(f"{one.path} is of kind '{one.kind}', expected '{kind}'")
+        require_kind(one, kind)
 
 
 def _read(instructions: Sequence[Artifact], split: str) -> list[Row]:
