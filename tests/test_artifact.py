@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from waman import artifact
+from waman import artifact, manifest
 from waman.artifact import Artifact
 from waman.dataflow import Executor, Inline, Job, Local, Outcome, UnitFunction
 from waman.draft import begin
@@ -234,6 +234,14 @@ def test_finished_units_of_another_recipe_are_kept_unless_they_are_to_be_replace
     assert list((tmp_path / "out.partial.replaced-1").glob(".units/units/a/unit.json"))
 
 
+def test_a_directory_that_gets_its_name_while_another_process_waits_for_it_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os.path, "samestat", lambda one, other: False)
+    with pytest.raises(LockedError, match="was finished by another process just now: run the command again to use it"):
+        repeat(Recipe(), texts=["a"], inputs=[], out=tmp_path / "out")
+
+
 def test_a_run_that_has_nothing_whole_yet_is_not_taken_over_while_it_lives(tmp_path: Path) -> None:
     draft = begin(tmp_path / "out", kind="repeated", version=1, recipe=Recipe(), inputs={"texts": []})
     with pytest.raises(LockedError, match="is being written by process"), draft:
@@ -249,7 +257,7 @@ def test_verify_names_what_changed(tmp_path: Path) -> None:
     assert problems == ["data/b.txt: missing", "data/c.txt: not in the manifest", "data/a.txt: changed"]
 
 
-def test_inputs_of_another_kind_or_absent_are_refused(tmp_path: Path) -> None:
+def test_inputs_of_another_kind_or_absent_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = repeat(Recipe(), texts=["a"], inputs=[], out=tmp_path / "out")
     with pytest.raises(KindError) as caught:
         artifact.open_artifact(made.path, ("tokens", "run"))
@@ -261,9 +269,20 @@ def test_inputs_of_another_kind_or_absent_are_refused(tmp_path: Path) -> None:
         artifact.open_input(tmp_path / "absent")
     with pytest.raises(InputError, match=r"has no manifest.json; give a directory that waman made"):
         artifact.open_artifact(tmp_path)
+    with monkeypatch.context() as patch, pytest.raises(InputError, match="may not be read: permission denied; ask its"):
+        patch.setattr(os, "access", lambda path, mode: False)
+        artifact.open_input(tmp_path)
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(InputError, match=r"pipe is neither a file nor a directory: .*write it to a file"):
         artifact.open_input(tmp_path / "pipe")
+
+
+def test_a_manifest_or_table_that_cannot_be_opened_is_an_error_with_its_place(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").mkdir()
+    with pytest.raises(InputError, match=r"manifest.json cannot be read: Is a directory; check who may read it"):
+        manifest.read_manifest(tmp_path)
+    with pytest.raises(InputError, match=r"absent.json cannot be read: No such file .*; make its directory again"):
+        manifest.read_table(tmp_path / "absent.json")
 
 
 def test_raw_inputs_are_known_by_their_bytes(tmp_path: Path) -> None:

@@ -89,9 +89,11 @@ def read_manifest(path: Path) -> Manifest:
         table["inputs"] = {name: [_input_record(one) for one in many] for name, many in table["inputs"].items()}
         return Manifest(**table)
     except OSError as error:
-        raise InputError(f"{path / MANIFEST} cannot be read: {error.strerror}") from error
+        raise InputError(f"{path / MANIFEST} cannot be read: {error.strerror}; check who may read it") from error
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise ArtifactError(f"{path / MANIFEST} is damaged or of another version of waman: {error}") from error
+        raise ArtifactError(
+            f"{path / MANIFEST} is damaged or of another version of waman: {error}; make its directory again"
+        ) from error
 
 
 def _input_record(table: dict[str, Any]) -> InputRecord:

@@ -40,7 +40,10 @@ def cut_units(documents: Sequence[Artifact]) -> list[Rows]:
         units += cut_files(document_files(one))
     if not units:
         places = ", ".join(str(one.path) for one in documents) or "no input"
-        raise InputError(f"no document in {places}: every record was dropped before, or nothing was extracted")
+        raise InputError(
+            f"no document in {places}: every record was dropped before, or nothing was extracted; "
+            "see its dropped/ for the reasons"
+        )
     return units
 
 

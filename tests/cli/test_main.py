@@ -14,7 +14,7 @@ from waman.cli import main as command_line
 from waman.cli.verbs import VERBS, Input, Verb, resolve
 from waman.corpus.recipe import MixRecipe
 from waman.document import Document, write_documents
-from waman.errors import NoSpaceError
+from waman.errors import InputError, NoSpaceError
 
 
 def _run(*arguments: str) -> int:
@@ -143,6 +143,15 @@ def test_unnamed_inputs_are_dealt_in_order_and_the_repeatable_one_takes_the_rest
     named: dict[str, list[Path]] = {"documents": [], "mixture": [], "tokenizer": [Path("t")]}
     command_line._place(verb, named, [Path("a"), Path("b"), Path("m")])
     assert named == {"documents": [Path("a"), Path("b")], "mixture": [Path("m")], "tokenizer": [Path("t")]}
+
+
+def test_more_inputs_than_a_verb_takes_are_refused(tmp_path: Path) -> None:
+    verb = Verb("v", "", "", "", (Input("text", ""),))
+    with pytest.raises(InputError, match="v: 1 inputs too many: b; name the inputs with --NAME DIR"):
+        command_line._place(verb, {"text": []}, [Path("a"), Path("b")])
+    (tmp_path / "a.txt").write_text("x")
+    with pytest.raises(InputError, match="v: 2 times --text, expected one: leave the others out"):
+        command_line._open_inputs(verb, {"text": [tmp_path / "a.txt"] * 2})
 
 
 def test_what_follows_a_named_repeatable_input_belongs_to_it() -> None:

@@ -99,6 +99,15 @@ def test_proportions_that_do_not_fit_the_sources_are_refused(
     run(tmp_path, MixRecipe(), documents)  # nothing of the other recipe is in the way
 
 
+def test_a_source_without_text_that_is_to_be_read_is_refused(tmp_path: Path) -> None:
+    full = [make_document("Some text.", group=f"g{i}", name=str(i)) for i in range(4)]
+    blank = [make_document("", source="github", group=f"b{i}", name=str(i)) for i in range(4)]
+    with pytest.raises(InputError, match="proportions: source github has no text to train on; give it 0"):
+        run(
+            tmp_path, MixRecipe(proportions={"web": 0.5, "github": 0.5}), [make_documents(tmp_path / "in", full, blank)]
+        )
+
+
 def test_nothing_to_mix_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no document in .*empty: every record was dropped before"):
         run(tmp_path, MixRecipe(), [make_documents(tmp_path / "empty", [])])

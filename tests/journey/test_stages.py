@@ -10,8 +10,14 @@ from waman.crawl.extract import extract, open_distributions, read_left_out
 from waman.crawl.recipe import Python
 from waman.dataflow import Inline
 from waman.document import read_documents
+from waman.errors import RecipeError
 from waman.journey.recipe import DemoRecipe
 from waman.journey.stages import python_of_this_machine
+
+
+def test_a_report_without_answers_is_refused() -> None:
+    with pytest.raises(RecipeError, match="num_answers: found 0, expected at least 1"):
+        DemoRecipe(num_answers=0)
 
 
 def test_all_distributions_are_read_or_accounted_for() -> None:

@@ -130,7 +130,7 @@ def _describe_sources(recipe: MixRecipe, sizes: _Sizes, held_out: set[str]) -> d
             row[f"{split}_{name}"] += number
     train_bytes = {source: row["train_bytes"] for source, row in sorted(sources.items())}
     if not sum(train_bytes.values()):
-        raise InputError("the documents hold no text to train on: all of them are empty")
+        raise InputError("the documents hold no text to train on: all of them are empty; give others")
     proportions = _proportions(recipe.proportions, train_bytes)
     for source, row in sources.items():
         row["proportion"] = proportions[source]

@@ -96,7 +96,10 @@ def _check(archives: Sequence[Artifact]) -> None:
         raise InputError("no archives given: expected at least one crawl, file or folder")
     for index, archive in enumerate(archives):
         if archive.kind not in _KINDS:
-            raise InputError(f"{archive.path} is of kind '{archive.kind}', expected one of {', '.join(_KINDS)}")
+            raise InputError(
+                f"{archive.path} is of kind '{archive.kind}', expected one of {', '.join(_KINDS)}: "
+                "give a crawl, archives or a folder of them"
+            )
         if any(archive.identity == other.identity for other in archives[:index]):
             raise InputError(f"{archive.path} is given twice, or a copy of it is: give each archive once")
 

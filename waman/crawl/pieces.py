@@ -72,14 +72,14 @@ def files_of(archive: Artifact) -> list[tuple[Path, str]]:
     ]
     shown = sorted((pair for pair in found if not _hidden(pair[1])), key=lambda pair: pair[1])
     if not shown:
-        raise InputError(f"{archive.path} holds no files, expected WARC, JSONL, Parquet or text")
+        raise InputError(f"{archive.path} holds no files, expected WARC, JSONL, Parquet or text; give another")
     return shown
 
 
 def recognise(path: Path, source: Source | None) -> Format:
     """What a file holds, by its name or its beginning. Raises InputError where that is unknown or not wanted."""
     if not os.access(path, os.R_OK):
-        raise InputError(f"{path} cannot be read: permission denied")
+        raise InputError(f"{path} cannot be read: permission denied; ask its owner, or leave it out")
     if isinstance(source, Text):
         return "text"
     plain = path.with_suffix("") if path.suffix.lower() in _COMPRESSIONS else path
@@ -92,7 +92,10 @@ def recognise(path: Path, source: Source | None) -> Format:
             "rename it, or say what it holds with --set source.kind=text"
         )
     if source is not None and type(_SOURCE_OF_FORMAT[found]) is not type(source):
-        raise InputError(f"{path} holds {found}, which the recipe's source '{type(source).__name__.lower()}' is not")
+        raise InputError(
+            f"{path} holds {found}, which the recipe's source '{type(source).__name__.lower()}' is not; "
+            "leave it out, or source"
+        )
     return found
 
 
@@ -167,7 +170,7 @@ def open_parquet(path: Path) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(path)
     except (pa.ArrowInvalid, OSError) as error:
-        raise InputError(f"{path} cannot be read as Parquet: {error}") from error
+        raise InputError(f"{path} cannot be read as Parquet: {error}; make or fetch it again") from error
 
 
 def _cut_parquet(path: Path, unit_bytes: int) -> Iterator[tuple[int, int]]:
@@ -187,4 +190,4 @@ def _hidden(name: str) -> bool:
 
 
 def _raise(error: OSError) -> None:
-    raise InputError(f"{error.filename} cannot be read: {error.strerror}")
+    raise InputError(f"{error.filename} cannot be read: {error.strerror}; check its name and who may read it")

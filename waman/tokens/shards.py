@@ -175,7 +175,9 @@ class TokenShards:
         """
         path = place.path if isinstance(place, Artifact) else place
         if not (path / INFO_FILE).is_file():
-            raise InputError(f"{path} holds no token shards: expected {INFO_FILE} in it")
+            raise InputError(
+                f"{path} holds no token shards: expected {INFO_FILE} in it; give what `waman tokenize` made"
+            )
         info = TokensInfo(**read_table(path / INFO_FILE))
         streams = {split: _open_split(path / split, info.dtype) for split in SPLITS}
         return cls(path, info, read_proportions(path), streams)

@@ -126,7 +126,10 @@ def _fill(decoder: Decoder, files: list[Path]) -> None:
             elif name == HEAD:
                 tied_head = tensor
     if tied_head is not None and not torch.equal(tied_head.to(state["embedding.weight"]), state["embedding.weight"]):
-        raise InputError(f"{files[0].parent}: tie_word_embeddings is true, but {HEAD} differs from {EMBEDDING}")
+        raise InputError(
+            f"{files[0].parent}: tie_word_embeddings is true, but {HEAD} differs from {EMBEDDING}; "
+            "one of them is wrong: fetch both files again"
+        )
 
 
 def _split_names(config: ModelConfig) -> Iterator[tuple[str, list[tuple[str, int | None]]]]:
@@ -189,7 +192,10 @@ def _weight_files(folder: Path) -> list[Path]:
         if not isinstance(table, dict) or not table:
             raise InputError(f"{folder / INDEX_FILE}: no weight_map; expected tensor names with their file")
         return [folder / name for name in sorted(set(table.values()))]
-    raise InputError(f"{folder}: no {WEIGHTS_FILE} and no {INDEX_FILE}; weights in other formats are not read")
+    raise InputError(
+        f"{folder}: no {WEIGHTS_FILE} and no {INDEX_FILE}; weights in other formats are not read: "
+        "convert them to safetensors"
+    )
 
 
 def _special_ids(tokenizer_dir: Path, vocab_size: int) -> dict[str, Any]:
