@@ -88,7 +88,7 @@ class _Frontier:
         for seed in recipe.seeds:
             url = normalise(seed)
             if url is None:
-                raise RecipeError(f"seeds: '{seed}' is not the URL of a web page")
+                raise RecipeError(f"seeds: '{seed}' is not the URL of a web page: mend its host or port")
             if host_of(url) not in self._allowed:
                 raise RecipeError(
                     f"seeds: '{seed}' is on none of the allowed hosts: {', '.join(sorted(self._allowed))}"

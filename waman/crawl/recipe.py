@@ -39,8 +39,7 @@ class FetchRecipe:
 
     def __post_init__(self) -> None:
         for seed in self.seeds:
-            parts = urlsplit(seed)
-            if parts.scheme not in ("http", "https") or not parts.hostname:
+            if not _is_url(seed):
                 raise RecipeError(f"seeds: found '{seed}', expected a URL such as http://example.org/")
         for name in ("max_pages", "max_page_bytes", "pages_per_unit"):
             if getattr(self, name) < 1:
@@ -52,6 +51,14 @@ class FetchRecipe:
             raise RecipeError(f"timeout_seconds: found {self.timeout_seconds}, expected more than 0")
         if "\n" in self.contact or "\r" in self.contact or not self.contact.isascii():
             raise RecipeError("contact: expected one line of ASCII, as it is sent in a header")
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+    except ValueError:  # a bracket that is not closed, a host that is none
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
 # Groups: what is held out together
