@@ -105,7 +105,7 @@ class DemoRecipe:
     """What is measured of the pretrained model, beside what needs no model."""
     compose: ComposeRecipe = field(default_factory=ComposeRecipe)
     """Instructions made from the documents."""
-    tune: TuneRecipe = field(default_factory=lambda: TuneRecipe(micro_batch_sequences=4))
+    tune: TuneRecipe = field(default_factory=TuneRecipe)
     """Tuning on them."""
     evaluate_tuned: EvaluateRecipe = field(default_factory=_answers_only)
     """What is measured of the tuned model."""
