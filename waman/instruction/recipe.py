@@ -72,7 +72,7 @@ class TuneRecipe:
     """tokens per optimizer step, rounded up to whole sequences of the model's context length"""
     mixing: Mixing = field(default_factory=ByAnswers)
     """how often each task is drawn"""
-    micro_batch_sequences: int = 8
+    micro_batch_sequences: int = 1
     """sequences that go through the model at once; changes memory and speed, not the gradient"""
     optimizer: AdamW = field(default_factory=lambda: AdamW(learning_rate=1.5e-3))
     """the rule of one step"""
