@@ -21,7 +21,7 @@ from waman.mixture import HELD_OUT, SplitRows, split_units
 from waman.tasks.material import Material
 from waman.tasks.question import Task
 
-VERSION = 1
+VERSION = 2
 TOO_LONG, IN_TRAINING = "too_long", "in_training"
 
 

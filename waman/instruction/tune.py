@@ -20,7 +20,7 @@ from waman.training.loop import AfterStep, Trainer
 from waman.training.run import OnCheckpoint, Run
 from waman.weights.huggingface import load_decoder
 
-VERSION = 1
+VERSION = 2
 
 
 def tune(
@@ -49,7 +49,7 @@ def tune(
         context_length = decoder.config.context_length
         tokenizer = Tokenizer.load(weights.path)
         rows, num_too_long = _rows_to_train_on(instructions, tokenizer, context_length)
-        mixture = Mixture(rows, mixing=recipe.mixing, seed=recipe.seed)
+        mixture = Mixture(rows, mixing=recipe.mixing, seed=recipe.seed, later_turns=recipe.later_turns)
         batches = PackedBatches(
             mixture,
             context_length=context_length,
