@@ -169,7 +169,7 @@ def open_parquet(path: Path) -> pq.ParquetFile:
     """Opens a Parquet file. Raises InputError where it is none."""
     try:
         return pq.ParquetFile(path)
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path} cannot be read as Parquet: {error}; make or fetch it again") from error
 
 
