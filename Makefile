@@ -4,6 +4,7 @@ VENV ?= .venv
 PEERS ?= .venv-peers
 OUT ?= out/demo
 BUILT = $(shell command -v c++ >/dev/null 2>&1 && echo --requirement requirements-peers-built.txt)
+SOAK ?= 1
 
 export PYTHON TORCH_INDEX
 
@@ -16,7 +17,7 @@ help:
 	@echo 'make test-all  the slow tests and the comparisons with peers as well'
 	@echo 'make lint      format, lint and strict types, as CI runs them'
 	@echo 'make format    put the sources into format'
-	@echo 'make soak      the long random sweeps'
+	@echo 'make soak      the long random sweeps, about ten minutes; SOAK=6 for about an hour'
 	@echo 'make wheel     build dist/waman-*.whl'
 	@echo 'make peers     the environment of packages that we only compare with, in $(PEERS)'
 	@echo 'make clean     remove the environments and what was built; OUT stays'
@@ -33,7 +34,7 @@ test-all: environment peers
 	$(VENV)/bin/python -m pytest --durations=10 -m 'not soak'
 
 soak: environment
-	$(VENV)/bin/python -m pytest --durations=10 -m soak
+	$(VENV)/bin/python -m pytest --durations=20 -m soak --soak=$(SOAK)
 
 lint: environment
 	$(VENV)/bin/ruff format --check .

@@ -1,9 +1,13 @@
 """What every test may ask for, and the rule that a skip has to be expected."""
 
 import fnmatch
+import random
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+
+from tests.sweep import Sweep
 
 ROOT = Path(__file__).parent.parent
 EXPECTED_SKIPS = Path(__file__).with_name("expected_skips.txt")
@@ -21,6 +25,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="the folder of shared data (default: ../shared/data beside the checkout); write it with '=', "
         "else pytest takes the folder for one of tests",
     )
+    parser.addoption("--soak", type=float, default=1.0, help="times the usual number of rounds in each random sweep")
+    parser.addoption("--soak-seed", type=int, help="the one round to run of each random sweep; a failure names its own")
 
 
 @pytest.fixture
@@ -33,6 +39,24 @@ def shared_data(request: pytest.FixtureRequest) -> Path:
 def peers_python() -> Path:
     """The interpreter of the peers' environment; a test that takes it carries the mark `peers`."""
     return PEERS_PYTHON
+
+
+@pytest.fixture
+def sweep(request: pytest.FixtureRequest) -> Sweep:
+    """The rounds of a random sweep; no two runs draw the same, unless a seed is given."""
+    given = request.config.getoption("--soak-seed")
+    first = random.SystemRandom().randrange(1 << 32) if given is None else given
+    return Sweep(request.config.getoption("--soak"), first, only=given is not None)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Tells with which seed a sweep failed."""
+    report = yield
+    found = getattr(item, "funcargs", {}).get("sweep")
+    if report.failed and found is not None and found.seed is not None:
+        report.sections.append(("random sweep", f"failed at seed {found.seed}; --soak-seed={found.seed} runs it again"))
+    return report
 
 
 # Marks

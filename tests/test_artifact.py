@@ -5,15 +5,17 @@ import subprocess
 import sys
 import textwrap
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from waman import artifact
+from waman import artifact, manifest
 from waman.artifact import Artifact
-from waman.dataflow import Executor, Inline, Job, Local
+from waman.dataflow import Executor, Inline, Job, Local, Outcome, UnitFunction
+from waman.draft import begin
 from waman.errors import InputError, KindError, LockedError, NoSpaceError, StaleError, WorkerError
 
 
@@ -39,7 +41,7 @@ def repeat(
     recipe: Recipe, *, texts: list[str], inputs: list[Artifact], out: Path, replace: bool = False,
     executor: Executor | None = None,
 ) -> Artifact:  # fmt: skip
-    draft = artifact.begin(out, kind="repeated", version=1, recipe=recipe, inputs={"texts": inputs}, replace=replace)
+    draft = begin(out, kind="repeated", version=1, recipe=recipe, inputs={"texts": inputs}, replace=replace)
     if draft.finished is not None:
         return draft.finished
     with draft:
@@ -149,8 +151,40 @@ def test_a_killed_door_resumes_to_the_same_bytes_without_redoing_units(tmp_path:
     assert done.isdisjoint((tmp_path / "calls.log").read_text().split())
 
 
+class _Killed(BaseException):
+    pass
+
+
+@dataclass
+class _KilledInTheMiddle:
+    """Notes where the units were to be written, and ends as a kill does: nothing is tidied up."""
+
+    folders: list[Path] = field(default_factory=list)
+
+    def run(self, function: UnitFunction, jobs: Sequence[tuple[Job, Path]]) -> Iterator[Outcome]:
+        self.folders += [folder for _, folder in jobs]
+        raise _Killed
+
+
+def test_a_worker_that_outlives_its_killed_run_does_not_write_into_the_next_one(tmp_path: Path) -> None:
+    killed = _KilledInTheMiddle()
+    for _ in range(2):
+        with pytest.raises(_Killed):
+            repeat(Recipe(), texts=["a"], inputs=[], out=tmp_path / "out", executor=killed)
+    first, second = killed.folders
+    assert first != second
+    assert not first.exists()
+    (first / "data").mkdir(parents=True)
+    (first / "data" / "a.txt").write_text("of the run before")
+    (first / "unit.json").write_text("{}")
+    made = repeat(Recipe(), texts=["a"], inputs=[], out=tmp_path / "out")
+    assert (made.path / "data" / "a.txt").read_text() == "aa"
+    assert artifact.verify(made) == []
+    assert not (made.path / ".units").exists()
+
+
 def test_a_second_process_on_one_output_is_refused_naming_the_holder(tmp_path: Path) -> None:
-    draft = artifact.begin(tmp_path / "out", kind="repeated", version=1, recipe=Recipe(), inputs={"texts": []})
+    draft = begin(tmp_path / "out", kind="repeated", version=1, recipe=Recipe(), inputs={"texts": []})
     with pytest.raises(LockedError, match=f"is being written by process {os.getpid()}"), draft:
         repeat(Recipe(), texts=["a"], inputs=[], out=tmp_path / "out")
 
@@ -176,6 +210,44 @@ def test_a_file_that_a_kill_cut_short_is_no_part_of_the_artifact(tmp_path: Path)
     assert not (tmp_path / "out" / "elapsed.json.partial").exists()
 
 
+def test_a_mended_recipe_goes_on_where_nothing_was_whole_yet(tmp_path: Path) -> None:
+    with pytest.raises(WorkerError):
+        repeat(Recipe(), texts=["bad"], inputs=[], out=tmp_path / "out")
+    made = repeat(Recipe(3), texts=["a"], inputs=[], out=tmp_path / "out")
+    assert (made.path / "data" / "a.txt").read_text() == "aaa"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["calls.log", "out"]
+    assert repeat(Recipe(3), texts=["a"], inputs=[], out=tmp_path / "out").identity == made.identity
+
+
+def test_finished_units_of_another_recipe_are_kept_unless_they_are_to_be_replaced(tmp_path: Path) -> None:
+    with pytest.raises(WorkerError):
+        repeat(Recipe(), texts=["a", "bad"], inputs=[], out=tmp_path / "out")
+    with pytest.raises(StaleError) as caught:
+        repeat(Recipe(3), texts=["a"], inputs=[], out=tmp_path / "out")
+    assert str(caught.value) == (
+        f"{tmp_path}/out.partial is unfinished work of a run that differs:\n"
+        "  recipe.times: found 2, asked for 3\n"
+        "Run it as it was to go on with it, give another --out, or --replace to rename the old one and begin anew."
+    )
+    made = repeat(Recipe(3), texts=["a"], inputs=[], out=tmp_path / "out", replace=True)
+    assert (made.path / "data" / "a.txt").read_text() == "aaa"
+    assert list((tmp_path / "out.partial.replaced-1").glob(".units/units/a/unit.json"))
+
+
+def test_a_directory_that_gets_its_name_while_another_process_waits_for_it_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os.path, "samestat", lambda one, other: False)
+    with pytest.raises(LockedError, match="was finished by another process just now: run the command again to use it"):
+        repeat(Recipe(), texts=["a"], inputs=[], out=tmp_path / "out")
+
+
+def test_a_run_that_has_nothing_whole_yet_is_not_taken_over_while_it_lives(tmp_path: Path) -> None:
+    draft = begin(tmp_path / "out", kind="repeated", version=1, recipe=Recipe(), inputs={"texts": []})
+    with pytest.raises(LockedError, match="is being written by process"), draft:
+        repeat(Recipe(3), texts=["a"], inputs=[], out=tmp_path / "out")
+
+
 def test_verify_names_what_changed(tmp_path: Path) -> None:
     made = repeat(Recipe(), texts=["a", "b"], inputs=[], out=tmp_path / "out")
     (made.path / "data" / "a.txt").write_text("other")
@@ -185,15 +257,33 @@ def test_verify_names_what_changed(tmp_path: Path) -> None:
     assert problems == ["data/b.txt: missing", "data/c.txt: not in the manifest", "data/a.txt: changed"]
 
 
-def test_inputs_of_another_kind_or_absent_are_refused(tmp_path: Path) -> None:
+def test_inputs_of_another_kind_or_absent_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = repeat(Recipe(), texts=["a"], inputs=[], out=tmp_path / "out")
-    with pytest.raises(KindError, match="is of kind 'repeated', expected 'tokens or run'"):
+    with pytest.raises(KindError) as caught:
         artifact.open_artifact(made.path, ("tokens", "run"))
-    with pytest.raises(InputError, match="does not exist"):
+    assert str(caught.value) == (
+        f"{made.path} is of kind 'repeated', expected 'tokens' (`waman tokenize` makes it) or "
+        "'run' (`waman pretrain` and `waman tune` make it): give one of that kind"
+    )
+    with pytest.raises(InputError, match="absent does not exist: check the path"):
         artifact.open_input(tmp_path / "absent")
+    with pytest.raises(InputError, match=r"has no manifest.json; give a directory that waman made"):
+        artifact.open_artifact(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "access", lambda path, mode: False)
+        with pytest.raises(InputError, match="may not be read: permission denied; ask its owner, or give another"):
+            artifact.open_input(tmp_path)
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(InputError, match=r"pipe is neither a file nor a directory: .*write it to a file"):
         artifact.open_input(tmp_path / "pipe")
+
+
+def test_a_manifest_or_table_that_cannot_be_opened_is_an_error_with_its_place(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").mkdir()
+    with pytest.raises(InputError, match=r"manifest.json cannot be read: Is a directory; check who may read it"):
+        manifest.read_manifest(tmp_path)
+    with pytest.raises(InputError, match=r"absent.json cannot be read: No such file .*; make its directory again"):
+        manifest.read_table(tmp_path / "absent.json")
 
 
 def test_raw_inputs_are_known_by_their_bytes(tmp_path: Path) -> None:

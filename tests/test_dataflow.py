@@ -1,5 +1,6 @@
 import functools
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -37,6 +38,13 @@ def _add(amount: int, payload: int, folder: Path) -> dict[str, Any]:
 def _sleep(payload: str, folder: Path) -> dict[str, Any]:
     Path(payload).write_text(str(os.getpid()))
     time.sleep(60)
+    return {}
+
+
+def _compute(payload: str, folder: Path) -> dict[str, Any]:
+    """Computes for minutes and lets no other thread of its process run."""
+    Path(payload).write_text(str(os.getpid()))
+    re.match("(a+)+$", "a" * 40 + "b")
     return {}
 
 
@@ -99,12 +107,13 @@ def test_a_door_works_from_a_script_without_a_main_guard(tmp_path: Path) -> None
     assert ran.stdout == "12\n"
 
 
-def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
-    program = """
+@pytest.mark.parametrize("function", ["_sleep", "_compute"])
+def test_workers_end_when_their_parent_is_killed(function: str, tmp_path: Path) -> None:
+    program = f"""
         import sys
-        from tests.test_dataflow import _run, _sleep
+        from tests.test_dataflow import _run, {function}
         from waman.dataflow import Local
-        _run(Local(workers=1), _sleep, [sys.argv[1]])
+        _run(Local(workers=1), {function}, [sys.argv[1]])
     """
     note = tmp_path / "process"
     parent = subprocess.Popen([sys.executable, "-c", textwrap.dedent(program), str(note)])
@@ -117,6 +126,13 @@ def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
     while Path(f"/proc/{worker}").exists() and Path(f"/proc/{worker}/stat").read_text().split()[2] != "Z":
         assert time.monotonic() < deadline, "the worker outlived its parent"
         time.sleep(0.01)
+
+
+def test_a_worker_whose_parent_ended_before_it_began_ends_too() -> None:
+    another = os.getppid()
+    program = f"from waman.dataflow import serve; serve({another})"
+    ran = subprocess.run([sys.executable, "-c", program], stdin=subprocess.PIPE, capture_output=True, timeout=60)
+    assert ran.returncode == 1
 
 
 @pytest.mark.parametrize("workers", [1, 3])

@@ -1,5 +1,7 @@
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from waman import document
@@ -72,3 +74,6 @@ def test_a_file_that_is_not_parquet_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="holds no documents"):
         document.document_files(tmp_path / "empty")
+    pq.write_table(pa.table({"id": ["1"], "body": ["x"]}), tmp_path / "other.parquet")
+    with pytest.raises(InputError, match=r"no column group, source, text; give what `waman extract` or"):
+        list(document.read_documents(tmp_path / "other.parquet"))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import conftest
+from tests import conftest, sweep
 
 _SKIPPED = 'import pytest\n\ndef test_a():\n    pytest.skip("the moon is full")\n'
 
@@ -18,7 +18,9 @@ def run_tests(folder: Path, source: str, *options: str, listed: str = "") -> sub
     tests.mkdir(parents=True)
     settings = (conftest.ROOT / "pyproject.toml").read_text(encoding="utf-8")
     (tests.parent / "pyproject.toml").write_text(settings, encoding="utf-8")
-    (tests / "conftest.py").write_text(Path(conftest.__file__).read_text(encoding="utf-8"), encoding="utf-8")
+    for module in (conftest, sweep):
+        place = Path(str(module.__file__))
+        (tests / place.name).write_text(place.read_text(encoding="utf-8"), encoding="utf-8")
     (tests / "expected_skips.txt").write_text(listed, encoding="utf-8")
     (tests / "test_small.py").write_text(source, encoding="utf-8")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}

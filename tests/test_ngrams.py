@@ -33,7 +33,15 @@ def test_hashes_are_the_same_in_another_process() -> None:
     assert here[0] == here[2] != here[1]
 
 
+def test_the_ngrams_of_a_text_are_those_of_its_normalised_words() -> None:
+    assert (
+        ngrams.text_ngrams("Café, a b", 2).tolist()
+        == ngrams.hash_ngrams(ngrams.hash_words(["cafe", "a", "b"]), 2).tolist()
+    )
+
+
 def test_a_text_shorter_than_an_ngram_has_none() -> None:
+    assert len(ngrams.text_ngrams("one two", 13)) == 0
     assert len(ngrams.hash_ngrams(ngrams.hash_words(["a", "b"]), 3)) == 0
     assert len(ngrams.find_repeats(ngrams.number_words(["a", "b"]), 3).positions) == 0
     assert len(ngrams.find_repeats(ngrams.number_words([]), 2).positions) == 0

@@ -36,6 +36,7 @@ class Recipe:
     shares: dict[str, float] = field(default_factory=dict)
     chains: dict[str, tuple[Circle | RightAngle, ...]] = field(default_factory=lambda: {"a": (Circle(),)})
     single: Circle = Circle()
+    pair: tuple[int, int] = (1, 2)
     limit: int | None = None
 
     def __post_init__(self) -> None:
@@ -74,6 +75,9 @@ def test_zero_is_a_value_and_none_is_absence() -> None:
         ("limit=-1", "limit: found -1, expected at least 0"),
         ("limit", "override 'limit' is not of the form section.field=value"),
         ("name.first=1", "name: found a table, expected str"),
+        ("single=3", "single: found int 3, expected a table with fields of Circle"),
+        ("shares=0.5", "shares: found float 0.5, expected a table"),
+        ("pair=[1]", "pair: found 1 values, expected 2"),
     ],
 )
 def test_a_wrong_value_says_what_was_found_and_expected(override: str, message: str) -> None:
@@ -95,6 +99,22 @@ def test_what_a_nested_table_leaves_out_keeps_the_outer_default() -> None:
 def test_overrides_reach_into_parts_and_a_new_kind_forgets_the_old_fields() -> None:
     recipe = settings.load(Recipe, None, ["shape.kind=right_angle", "shape.width=7", "name=plain text", "limit=4"])
     assert recipe == Recipe(name="plain text", shape=RightAngle(7), limit=4)
+
+
+def test_a_section_of_what_is_a_value_is_refused() -> None:
+    with pytest.raises(RecipeError, match=r"override 'name.first=1': 'name' is a value, not a section"):
+        settings.load(Recipe, None, ["name=x", "name.first=1"])
+
+
+@dataclass(frozen=True)
+class Demanding:
+    number: int
+    """Nobody can guess it."""
+
+
+def test_a_field_without_a_default_has_to_be_given() -> None:
+    with pytest.raises(RecipeError, match="number: missing; expected int"):
+        settings.load(Demanding, None)
 
 
 def test_an_unknown_recipe_name_lists_the_shipped_ones() -> None:

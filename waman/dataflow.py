@@ -4,11 +4,13 @@ Workers are fresh interpreters, never forks, so that a door works from `python -
 and beside threads. A worker ends when its parent does, and only the parent commits what a worker made.
 """
 
+import ctypes
 import errno
 import functools
 import os
 import pickle
 import queue
+import signal
 import struct
 import subprocess
 import sys
@@ -25,6 +27,8 @@ Counts = dict[str, Any]
 UnitFunction = Callable[[Any, Path], Counts]
 
 _LENGTH = struct.Struct("<Q")
+_PR_SET_PDEATHSIG = 1
+"""From <linux/prctl.h>."""
 
 
 @dataclass(frozen=True)
@@ -183,7 +187,7 @@ class _Worker(threading.Thread):
 
 
 def _start_worker(threads: int) -> "subprocess.Popen[bytes]":
-    program = f"import sys; sys.path[:] = {sys.path!r}; from waman.dataflow import serve; serve()"
+    program = f"import sys; sys.path[:] = {sys.path!r}; from waman.dataflow import serve; serve({os.getpid()})"
     environment = dict(os.environ)
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS"):
         environment[name] = str(threads)
@@ -192,8 +196,9 @@ def _start_worker(threads: int) -> "subprocess.Popen[bytes]":
     )
 
 
-def serve() -> None:
+def serve(parent: int) -> None:
     """The life of a worker process: jobs from standard input, outcomes to standard output, until the parent ends."""
+    _end_with(parent)
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints must not land among the answers
     jobs: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -201,6 +206,17 @@ def serve() -> None:
     while True:
         index, function, job, folder = jobs.get()
         _send(answers, _attempt(index, function, job, folder))
+
+
+def _end_with(parent: int) -> None:
+    """Has the system kill this process at once when the parent ends, whatever it is doing; elsewhere the pipe tells it.
+
+    Linux takes the thread that started a process for its parent: here the one that feeds this worker, to its end.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it ended before
+            os._exit(1)
 
 
 def _read_jobs(pipe: IO[bytes], jobs: "queue.SimpleQueue[Any]") -> None:

@@ -108,7 +108,9 @@ def document_files(place: Artifact | Path) -> list[Path]:
         return [path]
     found = sorted((path / "data").glob("*.parquet")) or sorted(path.glob("*.parquet"))
     if not found:
-        raise InputError(f"{path} holds no documents: expected data/*.parquet")
+        raise InputError(
+            f"{path} holds no documents: expected data/*.parquet; give what `waman extract` or `waman refine` made"
+        )
     return found
 
 
@@ -118,7 +120,10 @@ def read_file(path: Path, *, start: int = 0, stop: int | None = None) -> Iterato
     with _open_parquet(path) as file:
         missing = sorted({"id", "text", "source", "group"} - set(file.schema_arrow.names))
         if missing:
-            raise InputError(f"{path} is not a file of documents: no column {', '.join(missing)}")
+            raise InputError(
+                f"{path} is not a file of documents: no column {', '.join(missing)}; "
+                "give what `waman extract` or `waman refine` made"
+            )
         present = [name for name in names if name in file.schema_arrow.names]
         begins = [0, *itertools.accumulate(_rows_of_groups(file))]
         end = begins[-1] if stop is None else min(stop, begins[-1])
@@ -189,7 +194,7 @@ def _open_parquet(path: Path) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(path)
     except (pa.ArrowInvalid, OSError) as error:
-        raise InputError(f"{path} cannot be read as Parquet: {error}") from error
+        raise InputError(f"{path} cannot be read as Parquet: {error}; make or fetch it again") from error
 
 
 def _write_rows(path: Path, rows: Iterable[Any], schema: pa.Schema) -> int:

@@ -34,7 +34,7 @@ def hash_file(path: Path, *, remember: bool = True) -> str:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         if error.errno is not None and isinstance(error, PermissionError | FileNotFoundError | IsADirectoryError):
-            raise InputError(f"{path} cannot be read: {error.strerror}") from error
+            raise InputError(f"{path} cannot be read: {error.strerror}; check its name and who may read it") from error
         raise
     if remember:
         _remember(key, digest)

@@ -17,6 +17,11 @@ IDENTITY, LOCK, UNITS, ELAPSED = "identity.json", "lock", ".units", "elapsed.jso
 _OURS = (IDENTITY, LOCK, UNITS, ELAPSED, MANIFEST, README)
 
 
+def unfinished(out: Path) -> Path:
+    """Where an artifact is written before it gets its name."""
+    return out.with_name(out.name + ".partial")
+
+
 @dataclass(frozen=True)
 class InputRecord:
     """An input as the manifest remembers it, with its own inputs, back to the sources."""
@@ -84,9 +89,11 @@ def read_manifest(path: Path) -> Manifest:
         table["inputs"] = {name: [_input_record(one) for one in many] for name, many in table["inputs"].items()}
         return Manifest(**table)
     except OSError as error:
-        raise InputError(f"{path / MANIFEST} cannot be read: {error.strerror}") from error
+        raise InputError(f"{path / MANIFEST} cannot be read: {error.strerror}; check who may read it") from error
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise ArtifactError(f"{path / MANIFEST} is damaged or of another version of waman: {error}") from error
+        raise ArtifactError(
+            f"{path / MANIFEST} is damaged or of another version of waman: {error}; make its directory again"
+        ) from error
 
 
 def _input_record(table: dict[str, Any]) -> InputRecord:

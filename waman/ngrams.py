@@ -59,6 +59,11 @@ def hash_ngrams(words: Hashes, size: int) -> Hashes:
     return _hash_at(words, np.arange(max(count, 0)), size)
 
 
+def text_ngrams(text: str, size: int) -> Hashes:
+    """Hashes of a text's n-grams of `size` normalised words, in order; none for a shorter text."""
+    return hash_ngrams(hash_words(normalised_words(text)), size)
+
+
 def mix(values: Hashes) -> Hashes:
     """Spreads every bit of a value over all of its 64 bits (the finaliser of Steele et al. 2014, SplitMix)."""
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 import tomllib
@@ -8,12 +9,12 @@ from typing import Any
 import pytest
 
 from waman import settings
-from waman.artifact import open_artifact
+from waman.artifact import MADE_BY, open_artifact
 from waman.cli import main as command_line
 from waman.cli.verbs import VERBS, Input, Verb, resolve
 from waman.corpus.recipe import MixRecipe
 from waman.document import Document, write_documents
-from waman.errors import NoSpaceError
+from waman.errors import InputError, NoSpaceError
 
 
 def _run(*arguments: str) -> int:
@@ -31,6 +32,13 @@ def documents(tmp_path: Path) -> Path:
     write_documents(tmp_path / "rows.parquet", rows)
     assert _run("extract", str(tmp_path / "rows.parquet"), "--out", str(tmp_path / "documents")) == 0
     return tmp_path / "documents"
+
+
+def test_every_kind_that_a_verb_reads_is_said_to_be_made_by_verbs_there_are() -> None:
+    read = {kind for verb in VERBS for one in verb.inputs for kind in one.kinds or ()}
+    assert read <= MADE_BY.keys()
+    named = set(re.findall(r"waman ([a-z-]+)", " ".join(MADE_BY.values())))
+    assert named <= {verb.name for verb in VERBS}
 
 
 def test_a_verb_takes_its_inputs_by_place_or_by_name_and_says_where_it_wrote(
@@ -135,6 +143,15 @@ def test_unnamed_inputs_are_dealt_in_order_and_the_repeatable_one_takes_the_rest
     named: dict[str, list[Path]] = {"documents": [], "mixture": [], "tokenizer": [Path("t")]}
     command_line._place(verb, named, [Path("a"), Path("b"), Path("m")])
     assert named == {"documents": [Path("a"), Path("b")], "mixture": [Path("m")], "tokenizer": [Path("t")]}
+
+
+def test_more_inputs_than_a_verb_takes_are_refused(tmp_path: Path) -> None:
+    verb = Verb("v", "", "", "", (Input("text", ""),))
+    with pytest.raises(InputError, match="v: 1 inputs too many: b; name the inputs with --NAME DIR"):
+        command_line._place(verb, {"text": []}, [Path("a"), Path("b")])
+    (tmp_path / "a.txt").write_text("x")
+    with pytest.raises(InputError, match="v: 2 times --text, expected one: leave the others out"):
+        command_line._open_inputs(verb, {"text": [tmp_path / "a.txt"] * 2})
 
 
 def test_what_follows_a_named_repeatable_input_belongs_to_it() -> None:

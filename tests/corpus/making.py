@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from waman import artifact, document
+from waman import document
 from waman.artifact import Artifact
 from waman.document import Document
+from waman.draft import begin
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Making:
 
 def make_documents(out: Path, *files: Sequence[Document]) -> Artifact:
     """An artifact of documents, one file for each list."""
-    draft = artifact.begin(out, kind="documents", version=1, recipe=Making(out.name), inputs={})
+    draft = begin(out, kind="documents", version=1, recipe=Making(out.name), inputs={})
     with draft:
         for number, documents in enumerate(files):
             document.write_documents(draft.path / "data" / f"{number:05d}.parquet", documents)

@@ -28,6 +28,8 @@ def test_alphanumeric_characters() -> None:
         "# Copyright 2001 A. Name\n#\n# No express\n# warranty.\n#\n# Permission is\n# granted to all.\n\n",
         "// Licensed under the Apache License, Version 2.0\n//\n\n",
         "/* Copyright (C) 1999\n * Permission is hereby granted to everyone\n */\n",
+        "<!-- Copyright 2020 A. Name\n     Licensed under MIT -->\n\n",
+        "-- Licensed under the Apache License, Version 2.0\n\n",
     ],
 )
 def test_licence_headers_go(header: str) -> None:
@@ -50,6 +52,8 @@ def test_what_a_head_says_of_the_program_stays() -> None:
         BODY,
         "# a plain comment\n" + BODY,
         "/* what it does */\nint main() {}\n",
+        "<!-- what it shows -->\n<p>Text</p>\n",
+        BODY + "# Copyright 2020 A. Name\n",
         "import os\n# Copyright is a word that may stand further down\n",
         "",
     ],

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from tests.corpus.making import make_document, make_documents
 from waman.artifact import Artifact
 from waman.corpus.held_out import draw, hold_out
-from waman.corpus.mix import mix, num_epochs, read_proportions, read_sources, read_split
+from waman.corpus.mix import mix, num_epochs
 from waman.corpus.recipe import HeldOut, MixRecipe
 from waman.dataflow import Inline, Local
 from waman.errors import InputError, KindError
+from waman.mixture import read_proportions, read_sources, read_split
 from waman.settings import Off
 
 
@@ -29,7 +30,7 @@ def two_sources(tmp_path: Path) -> list[Artifact]:
 
 def test_a_group_is_on_one_side_in_every_source(tmp_path: Path) -> None:
     mixture = run(tmp_path, MixRecipe(held_out=HeldOut(share=0.2)), two_sources(tmp_path))
-    split = read_split(mixture)
+    split = read_split(mixture.path)
     assert len(split) == 40
     assert set(split.values()) == {"train", "held_out"}
     rows = pq.read_table(mixture.path / "groups.parquet").to_pylist()
@@ -43,14 +44,14 @@ def test_a_group_is_on_one_side_in_every_source(tmp_path: Path) -> None:
 
 def test_proportions_default_to_bytes_and_epochs_to_one_pass(tmp_path: Path) -> None:
     mixture = run(tmp_path, MixRecipe(held_out=Off()), two_sources(tmp_path))
-    assert read_proportions(mixture) == {"github": 0.75, "web": 0.25}
-    assert read_sources(mixture)["web"]["epochs_at"] == {"4800": 1.0}
-    assert set(read_split(mixture).values()) == {"train"}
+    assert read_proportions(mixture.path) == {"github": 0.75, "web": 0.25}
+    assert read_sources(mixture.path)["web"]["epochs_at"] == {"4800": 1.0}
+    assert set(read_split(mixture.path).values()) == {"train"}
 
 
 def test_chosen_proportions_say_how_often_each_source_is_read(tmp_path: Path) -> None:
     recipe = MixRecipe(proportions={"web": 0.9, "github": 0.1}, training_bytes=(1200, 12000), held_out=Off())
-    sources = read_sources(run(tmp_path, recipe, two_sources(tmp_path)))
+    sources = read_sources(run(tmp_path, recipe, two_sources(tmp_path)).path)
     assert sources["web"]["epochs_at"] == pytest.approx({"1200": 0.9, "12000": 9.0})  # of 1200 bytes
     assert sources["github"]["epochs_at"] == pytest.approx({"1200": 1 / 30, "12000": 1 / 3})  # of 3600
 
@@ -64,7 +65,7 @@ def test_epochs_are_those_of_llama() -> None:
 def test_sizes_count_bytes_of_both_sides(tmp_path: Path) -> None:
     korean = [make_document(f"한국어 {i}", group=f"g{i}", language="ko") for i in range(4)]
     mixture = run(tmp_path, MixRecipe(), [make_documents(tmp_path / "korean", korean)])
-    web = read_sources(mixture)["web"]
+    web = read_sources(mixture.path)["web"]
     assert (web["documents"], web["bytes"]) == (4, 44)  # three syllables of three bytes, a space, a digit
     assert (web["train_documents"], web["held_out_documents"]) == (3, 1)
     assert (web["train_bytes"], web["held_out_bytes"]) == (33, 11)
@@ -98,6 +99,15 @@ def test_proportions_that_do_not_fit_the_sources_are_refused(
     run(tmp_path, MixRecipe(), documents)  # nothing of the other recipe is in the way
 
 
+def test_a_source_without_text_that_is_to_be_read_is_refused(tmp_path: Path) -> None:
+    full = [make_document("Some text.", group=f"g{i}", name=str(i)) for i in range(4)]
+    blank = [make_document("", source="github", group=f"b{i}", name=str(i)) for i in range(4)]
+    with pytest.raises(InputError, match="proportions: source github has no text to train on; give it 0"):
+        run(
+            tmp_path, MixRecipe(proportions={"web": 0.5, "github": 0.5}), [make_documents(tmp_path / "in", full, blank)]
+        )
+
+
 def test_nothing_to_mix_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no document in .*empty: every record was dropped before"):
         run(tmp_path, MixRecipe(), [make_documents(tmp_path / "empty", [])])
@@ -111,7 +121,7 @@ def test_one_group_is_refused_before_anything_is_written(tmp_path: Path) -> None
     with pytest.raises(InputError, match="cannot hold out"):
         run(tmp_path, MixRecipe(), documents)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in"]
-    assert set(read_split(run(tmp_path, MixRecipe(held_out=Off()), documents)).values()) == {"train"}
+    assert set(read_split(run(tmp_path, MixRecipe(held_out=Off()), documents).path).values()) == {"train"}
 
 
 def test_one_artifact_given_twice_or_of_another_kind_is_refused(tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.corpus.making import make_document, make_documents
+from waman import units
 from waman.artifact import Artifact, open_artifact
 from waman.corpus import refine as door
-from waman.corpus import units
 from waman.corpus.duplicates.lines import line_keys, without_lines
 from waman.corpus.filters.code import LicenceHeader
 from waman.corpus.filters.quality import NumWords

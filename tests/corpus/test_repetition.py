@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from waman import ngrams
 from waman.corpus.filters.repetition import (
     DuplicateLines,
     DuplicateNgrams,
@@ -147,15 +148,35 @@ def test_a_passage_that_overlaps_itself_is_cut_to_its_first_occurrence() -> None
     assert RepeatedPassages(3).correct(Text("go on " * 10 + "and stop")) == "go on and stop"
 
 
-def test_a_megabyte_is_judged_in_a_second_or_two() -> None:
-    """No quadratic case: random words, one word, and a paragraph over and over."""
+def test_long_texts_of_one_word_and_of_one_paragraph_have_the_shares_worked_out_by_hand() -> None:
+    word = Text("word " * 200_000)
+    paragraph = Text("a b c d e f. " * 80_000)
+    for size in range(5, 11):
+        # all but the first occurrence: one word, and the six of a paragraph
+        assert word.duplicate_ngram_share(size) == pytest.approx(1 - 1 / 200_000)
+        assert paragraph.duplicate_ngram_share(size) == pytest.approx(1 - 1 / 80_000)
+    assert word.top_ngram_share(2) == 1.0
+    assert paragraph.top_ngram_share(2) == pytest.approx(3 / 7)  # "e f." of "abcdef."
+
+
+def test_longer_ngrams_are_looked_for_only_where_shorter_ones_repeat(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a long text costs: a hash for each word once, and then only for those that could still matter."""
+    hashed: dict[int, int] = {}
+    hash_at = ngrams._hash_at
+
+    def count(words: ngrams.Hashes, starts: ngrams.Positions, size: int) -> ngrams.Hashes:
+        hashed[size] = hashed.get(size, 0) + len(starts)
+        return hash_at(words, starts, size)
+
+    monkeypatch.setattr(ngrams, "_hash_at", count)
     draw = random.Random(0)
-    vocabulary = ["".join(draw.choices("abcdefghijkl", k=5)) for _ in range(5000)]
-    for text in (" ".join(draw.choices(vocabulary, k=170_000)), "word " * 200_000, ("a b c d e f. " * 20) * 4000):
-        measured = Text(text)
-        shares = [measured.duplicate_ngram_share(size) for size in range(5, 11)]
-        assert all(0 <= share <= 1 for share in shares)
-        assert measured.top_ngram_share(2) <= 1
+    passage = " ".join(f"p{i}" for i in range(8))
+    words = [f"w{draw.randrange(10**9)}" for _ in range(170_000)]
+    text = Text(" ".join([passage, *words[:-10], passage, *words[-10:]]))
+    shares = [text.duplicate_ngram_share(size) for size in (*range(5, 11), 5)]
+    assert [share > 0 for share in shares] == [True, True, True, True, False, False, True]
+    # the passage's eight words begin four 5-grams, three 6-grams, ... twice each
+    assert hashed == {5: 170_016 - 4, 6: 8, 7: 6, 8: 4, 9: 2, 10: 0}
 
 
 @pytest.mark.parametrize("make", [lambda: TopNgram(0), lambda: DuplicateNgrams(5, 1.5), lambda: DuplicateLines(-0.1)])

@@ -4,10 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from waman.artifact import Artifact, open_input
-from waman.crawl.extract import extract
-from waman.crawl.recipe import CodeRules, ExtractRecipe, Github, Python, Web
-from waman.crawl.sources.code import judge, strip_header
+from waman.artifact import Artifact, open_artifact, open_input
+from waman.crawl.extract import LeftOut, extract, read_left_out
+from waman.crawl.recipe import ExtractRecipe, Github, Python, Web
 from waman.crawl.sources.python import (
     group_of_distribution,
     group_of_module,
@@ -16,7 +15,8 @@ from waman.crawl.sources.python import (
 )
 from waman.dataflow import Inline
 from waman.document import Document, read_documents, read_drops
-from waman.errors import InputError, RecipeError
+from waman.errors import InputError
+from waman.journey.story import funnel_stage
 
 CODE = "def add(first, second):\n    return first + second\n"
 MIT = (
@@ -36,43 +36,19 @@ def drops(tmp_path: Path) -> dict[str, tuple[str, str]]:
     return {drop.origin: (drop.reason, drop.text) for drop in read_drops(tmp_path / "out")}
 
 
+def left_out(tmp_path: Path) -> dict[str, LeftOut]:
+    """What was left out whole, by name: each is among the dropped ones, too."""
+    rows = {row.name: row for row in read_left_out(open_artifact(tmp_path / "out"))}
+    found = drops(tmp_path)
+    assert all(found[name][0] == row.reason for name, row in rows.items())
+    return rows
+
+
 def write(folder: Path, files: dict[str, str]) -> None:
     for name, text in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-
-
-@pytest.mark.parametrize(
-    ("text", "verdict"),
-    [
-        (CODE, None),
-        ("x" * 1000 + "\n" + "y\n" * 20, None),
-        ("x" * 1001 + "\n" + "y\n" * 20, ("long_line", 1001.0)),
-        (("x" * 101 + "\n") * 3, ("long_lines", 101.0)),
-        ("ab......\n", ("few_letters_and_digits", 2 / 9)),
-        (" \n", ("empty", 0.0)),
-    ],
-)
-def test_files_are_judged_by_line_length_and_share_of_letters(text: str, verdict: tuple[str, float] | None) -> None:
-    assert judge(text, CodeRules()) == verdict
-
-
-def test_a_header_about_rights_is_cut_and_other_comments_stay() -> None:
-    rights = "# Copyright 2020 Someone\n# Licensed under the MIT licence\n"
-    assert strip_header(rights + "\n" + CODE) == CODE
-    assert strip_header("#!/usr/bin/env python\n# -*- coding: utf-8 -*-\n" + rights + CODE) == (
-        "#!/usr/bin/env python\n# -*- coding: utf-8 -*-\n" + CODE
-    )
-    assert strip_header("/*\n * Copyright 2020\n */\nint x;\n") == "int x;\n"
-    assert strip_header("// SPDX-License-Identifier: MIT\nint x;\n") == "int x;\n"
-    assert strip_header("# What this file does.\n" + CODE) == "# What this file does.\n" + CODE
-    assert strip_header(CODE + rights) == CODE + rights
-
-
-def test_shares_out_of_range_are_refused() -> None:
-    with pytest.raises(RecipeError, match=r"min_alphanumeric_share: found 2, expected 0 to 1"):
-        CodeRules(min_alphanumeric_share=2)
 
 
 def test_repositories_are_kept_by_licence_which_travels_with_each_file(tmp_path: Path) -> None:
@@ -81,6 +57,7 @@ def test_repositories_are_kept_by_licence_which_travels_with_each_file(tmp_path:
         "owner/free/LICENSE": MIT, "owner/free/src/a.py": CODE, "owner/free/data.bin": "",
         "owner/free/inner/COPYING": GPL, "owner/free/inner/b.py": CODE,
         "other/bound/LICENSE": GPL, "other/bound/c.py": CODE, "other/silent/setup.py": CODE,
+        "other/own/LICENSE": "Ask me.", "other/own/a.py": CODE, "other/own/x/b.py": CODE, "other/own/mit/LICENSE": MIT,
         "lone/LICENCE.txt": MIT, "lone/d.go": "package main\n\nfunc main() {}\n",
     }  # fmt: skip
     write(tree, files)
@@ -88,8 +65,12 @@ def test_repositories_are_kept_by_licence_which_travels_with_each_file(tmp_path:
     assert {origin: (d.group, d.licence, d.source) for origin, d in found.items()} == {
         "owner/free/src/a.py": ("owner/free", "MIT", "github"), "lone/d.go": ("lone", "MIT", "github")
     }  # fmt: skip
-    assert drops(tmp_path) == {
-        "owner/free/inner": ("licence", "GPL"), "other/bound": ("licence", "GPL"), "other/silent": ("no_licence", ""),
+    size = len(CODE)
+    assert left_out(tmp_path) == {
+        "owner/free/inner": LeftOut("owner/free/inner", "licence", None, "GPL", 1, size),
+        "other/bound": LeftOut("other/bound", "licence", None, "GPL", 1, size),
+        "other/silent": LeftOut("other/silent", "no_licence", None, None, 1, size),
+        "other/own": LeftOut("other/own", "unclear_licence", None, "unknown", 2, 2 * size),
     }  # fmt: skip
     assert found["lone/d.go"].language is None
 
@@ -158,17 +139,68 @@ def test_distributions_are_kept_by_the_licence_in_their_metadata(tmp_path: Path)
     install(site, "Free.Thing", "License-Expression: MIT", {"free/__init__.py": CODE, "free/tests/test_a.py": CODE})
     install(site, "bound", "License: GPLv3", {"bound.py": CODE})
     install(site, "silent", "Summary: x", {"silent.py": CODE})
+    install(site, "custom", "License: Our own terms", {"custom.py": CODE})
+    install(site, "data", "License: MIT", {"data/tests/test_a.py": CODE})
     install(site, "waman", "License-Expression: Apache-2.0", {"waman/x.py": CODE})
     install(site, "old", "Classifier: License :: OSI Approved :: BSD License", {"old.py": CODE})
     found = run(tmp_path, open_distributions(folder=site), recipe=ExtractRecipe())
     assert {origin: (d.group, d.licence, d.title) for origin, d in found.items()} == {
         "free-thing/free/__init__.py": ("free-thing", "MIT", "free"), "old/old.py": ("old", "BSD", "old")
     }  # fmt: skip
-    assert drops(tmp_path) == {
-        "bound": ("licence", "GPL"),
-        "silent": ("no_licence", ""),
-        "waman": ("own", "Apache-2.0"),
+    size = len(CODE)
+    assert left_out(tmp_path) == {
+        "bound": LeftOut("bound", "licence", "1.0", "GPL", 1, size),
+        "custom": LeftOut("custom", "unclear_licence", "1.0", "Our own terms", 1, size),
+        "data": LeftOut("data", "no_sources", "1.0", "MIT", 0, 0),
+        "silent": LeftOut("silent", "no_licence", "1.0", None, 1, size),
+        "waman": LeftOut("waman", "own", "1.0", "Apache-2.0", 1, size),
     }
+
+
+def test_what_the_recipe_leaves_out_is_accounted_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    site, library = tmp_path / "site", tmp_path / "lib"
+    install(site, "One.Thing", "License: MIT", {"one.py": CODE})
+    install(site, "two", "License: MIT", {"two/__init__.py": CODE, "two/more.py": CODE + CODE}, version="2.5")
+    install(site, "three", "License: MIT", {"three.py": CODE})
+    install(site, "bound", "License: GPLv3", {"bound.py": CODE})
+    write(library, {"json/__init__.py": CODE, "json/decoder.py": CODE, "abc.py": CODE})
+    source = Python(exclude=("json", "three"), distributions=("one-thing", "three", "Absent"))
+    archives = [open_standard_library(library), open_distributions(folder=site)]
+    found = run(tmp_path, *archives, recipe=ExtractRecipe(source=source))
+    assert list(found) == ["python/abc.py", "one-thing/one.py"]
+    size = len(CODE)
+    assert left_out(tmp_path) == {
+        "python/json": LeftOut("python/json", "recipe", None, "PSF-2.0", 2, 2 * size),
+        "two": LeftOut("two", "recipe", "2.5", "MIT", 2, 3 * size),
+        "three": LeftOut("three", "recipe", "1.0", "MIT", 1, size),
+        "bound": LeftOut("bound", "licence", "1.0", "GPL", 1, size),
+        "absent": LeftOut("absent", "not_installed"),
+    }
+    assert drops(tmp_path)["two"] == ("recipe", f"two 2.5\nlicence: MIT\n2 files, {3 * size} B")
+    assert drops(tmp_path)["absent"] == ("not_installed", "absent\nno licence stated\n0 files, 0 B")
+    assert "not installed, so not read: absent" in caplog.text
+    stage = funnel_stage("documents-github", open_artifact(tmp_path / "out"), seed=0)
+    assert (stage.dropped, stage.reasons_to_leave_out["recipe"], len(stage.left_out)) == ({}, 3, 5)
+
+
+def test_every_installed_distribution_is_read_or_left_out_with_its_reason(tmp_path: Path) -> None:
+    """Those that stand beside this very test."""
+    installed = open_distributions()
+    source = Python(distributions=("jinja2",))
+    read = {document.group for document in run(tmp_path, installed, recipe=ExtractRecipe(source=source)).values()}
+    rows = left_out(tmp_path)
+    assert read | rows.keys() == set(installed.names)
+    assert not read & rows.keys()
+    reasons = {name: rows[name].reason for name in ("numpy", "torch", "pyarrow", "transformers") if name in rows}
+    assert reasons == dict.fromkeys(reasons, "recipe"), "a permissive licence was not seen as one"
+    assert rows["torch"].num_files > 1000
+    assert rows["torch"].num_bytes > 10**7
+
+
+def test_a_damaged_list_of_what_was_left_out_is_told_of(tmp_path: Path) -> None:
+    (tmp_path / "left_out.json").write_text('[{"nme": "x"}]')
+    with pytest.raises(InputError, match=r"left_out\.json is damaged, expected a list of what was left out"):
+        read_left_out(Artifact(tmp_path, "documents", ""))
 
 
 def test_the_identity_of_distributions_follows_from_what_is_recorded_of_those_named(tmp_path: Path) -> None:

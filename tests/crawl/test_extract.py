@@ -126,6 +126,34 @@ def test_a_truncated_compressed_file_keeps_the_lines_before_the_break(tmp_path: 
     assert drops(found) == [(f"{path.name}:{len(texts) + 1}", "truncated", len(texts) + 1)]
 
 
+def test_a_damaged_page_of_parquet_costs_the_rows_of_its_group_alone(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    rows = [{"text": f"Text number {number}.", "number": number} for number in range(30)]
+    pq.write_table(pa.Table.from_pylist(rows), path, row_group_size=10, compression="zstd", use_dictionary=False)
+    start = pq.ParquetFile(path).metadata.row_group(1).column(0).data_page_offset
+    data = bytearray(path.read_bytes())
+    data[start : start + 60] = bytes(60)
+    path.write_bytes(data)
+    found = run(tmp_path, path)
+    assert [document.origin for document in documents(found)] == [
+        f"a.parquet:{number}" for number in (*range(1, 11), *range(21, 31))
+    ]
+    assert drops(found) == [(f"a.parquet:{number}", "corrupt", number) for number in range(11, 21)]
+    assert (found.counts["records"], found.counts["damaged"]) == (30, 10)
+
+
+def test_rows_of_parquet_that_are_no_utf8_are_dropped_alone(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    rows = [{"text": "one"}, {"text": "two"}, {"text": "three"}]
+    pq.write_table(pa.Table.from_pylist(rows), path, compression="none", use_dictionary=False, write_statistics=False)
+    data = path.read_bytes()
+    assert data.count(b"two") == 1
+    path.write_bytes(data.replace(b"two", b"t\xffo"))
+    found = run(tmp_path, path)
+    assert [document.text for document in documents(found)] == ["one", "three"]
+    assert drops(found) == [("a.parquet:2", "invalid_utf8", 2)]
+
+
 def test_more_damage_than_allowed_ends_with_the_report(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(jsonl(*({"text": SENTENCE} for _ in range(98))) + b"{\n" + b"{\n")

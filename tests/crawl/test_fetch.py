@@ -1,4 +1,5 @@
 import gzip
+import re
 import subprocess
 import sys
 import textwrap
@@ -241,8 +242,11 @@ def test_seeds_that_cannot_be_fetched_are_an_error_that_says_why(tmp_path: Path)
 def test_recipes_without_usable_seeds_are_refused(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="seeds: none given"):
         fetch(FetchRecipe(), out=tmp_path / "x")
-    with pytest.raises(RecipeError, match=r"seeds: found 'ftp://x/', expected a URL"):
-        FetchRecipe(seeds=("ftp://x/",))
+    for seed in ("ftp://x/", "http://[::1", "http:///path"):
+        with pytest.raises(RecipeError, match=rf"seeds: found '{re.escape(seed)}', expected a URL"):
+            FetchRecipe(seeds=(seed,))
+    with pytest.raises(RecipeError, match="is not the URL of a web page: mend its host or port"):
+        fetch(FetchRecipe(seeds=("http://a.test:99999/",)), out=tmp_path / "x")
     with pytest.raises(RecipeError, match=r"is on none of the allowed hosts: b\.test"):
         fetch(FetchRecipe(seeds=("http://a.test/",), allowed_hosts=("b.test",)), out=tmp_path / "x")
     with pytest.raises(RecipeError, match="max_pages: found 0, expected at least 1"):

@@ -182,3 +182,14 @@ def test_a_truncated_real_archive_keeps_every_record_before_the_break(shared_dat
     assert found[:-1] == whole[: len(found) - 1]
     assert found[-1].endswith("! truncated")
     assert len(found) > 30
+
+
+def test_damage_between_two_records_is_told_once_however_the_file_is_cut(tmp_path: Path) -> None:
+    parts = [gzip.decompress(page(0)), b"what is this\r\n", *map(gzip.decompress, (page(1), page(2)))]
+    path = write(tmp_path / "a.warc", *parts)
+    cuts = warc.cut(path, 1)
+    assert len(cuts) == 3
+    ends = [*cuts[1:], 10**9]
+    pieces = [line for start, stop in zip(cuts, ends, strict=True) for line in shown(path, start=start, stop=stop)]
+    assert pieces == shown(path)
+    assert sum("! not_a_record" in line for line in pieces) == 1

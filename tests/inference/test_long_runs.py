@@ -1,10 +1,9 @@
 """Random sweeps over what a batch may hold."""
 
-import random
-
 import pytest
 import torch
 
+from tests.sweep import Sweep
 from tests.tokens.material import strings
 from waman.inference.llm import LLM
 from waman.inference.recipe import Sampling
@@ -12,16 +11,15 @@ from waman.inference.scoring import Query, score
 
 
 @pytest.mark.soak
-def test_random_batches_write_what_each_prompt_gets_alone(llm: LLM) -> None:
-    draw = random.Random(0)
+def test_random_batches_write_what_each_prompt_gets_alone(llm: LLM, sweep: Sweep) -> None:
     prompts = [text for text in strings(4000, seed=1) if len(llm.tokenizer.encode(text)) < 120]
-    for seed in range(60):
+    for draw in sweep(60):
         chosen = draw.sample(prompts, draw.randint(1, 12))
         sampling = Sampling(
             max_tokens=draw.randint(1, 60),
             temperature=draw.choice((0.0, 0.7, 1.5)),
             top_p=draw.choice((0.5, 0.95, 1.0)),
-            seed=seed,
+            seed=draw.getrandbits(32),
             stop=draw.choice(((), ("e",), ("the", "\n", " a"))),
         )
         together = llm.generate(
@@ -39,9 +37,8 @@ def test_random_batches_write_what_each_prompt_gets_alone(llm: LLM) -> None:
 
 
 @pytest.mark.soak
-def test_random_queries_score_what_their_logits_say(llm: LLM) -> None:
-    draw = random.Random(0)
-    for _ in range(40):
+def test_random_queries_score_what_their_logits_say(llm: LLM, sweep: Sweep) -> None:
+    for draw in sweep(40):
         contexts = [tuple(draw.choices(range(3, 420), k=draw.randint(1, 100))) for _ in range(draw.randint(1, 8))]
         lengths = [draw.randint(0, 60) for _ in range(30)]
         queries = [Query(draw.choice(contexts), tuple(draw.choices(range(3, 420), k=length))) for length in lengths]

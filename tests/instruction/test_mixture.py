@@ -80,10 +80,12 @@ def test_tasks_come_at_their_rates() -> None:
     assert drawn == {100: 300, 200: 100}
 
 
-def batches(lengths: dict[str, list[int]], *, context_length: int, batch_sequences: int = 2) -> PackedBatches:
+def batches(
+    lengths: dict[str, list[int]], *, context_length: int, batch_sequences: int = 2, later_turns: float = 0.0
+) -> PackedBatches:
     rows = {task: [rendered(length, first=5 + 7 * length) for length in many] for task, many in lengths.items()}
     return PackedBatches(
-        Mixture(rows, mixing=ByRows(), seed=1),
+        Mixture(rows, mixing=ByRows(), seed=1, later_turns=later_turns),
         context_length=context_length,
         batch_sequences=batch_sequences,
         padding_id=PADDING,
@@ -101,6 +103,23 @@ def test_rows_are_packed_as_worked_out_by_hand() -> None:
         assert batch.in_loss[sequence].tolist() == [False, False, True, True] * 2 + [False]
         assert batch.document_ids[sequence].tolist() == [0] * 4 + [1] * 4 + [2]
     assert (found.first_row(0), found.first_row(1), found.first_row(2)) == (0, 4, 8)
+
+
+def test_a_later_turn_sees_the_one_before_and_does_not_begin_again() -> None:
+    """The same rows as one conversation: the end token of the first answer is read where the second row would begin."""
+    batch = batches({"a": [5]}, context_length=9, later_turns=1.0).batch(0)
+    first, then, end = [40, 41, 42, 43], [41, 42, 43], 44
+    assert batch.token_ids[0].tolist() == [*first, end, *then, PADDING]
+    assert batch.targets[0].tolist() == [*then, end, *then, end, PADDING]
+    assert batch.in_loss[0].tolist() == [False, False, True, True] * 2 + [False]
+    assert batch.document_ids[0].tolist() == [0] * 8 + [1]
+
+
+def test_the_share_of_later_turns_is_the_one_asked_for() -> None:
+    mixture = Mixture({"a": [rendered(4)]}, mixing=ByRows(), seed=0, later_turns=0.3)
+    later = [mixture.is_later_turn(place) for place in range(2000)]
+    assert sum(later) == pytest.approx(600, abs=70)
+    assert later[7] == Mixture({"a": [rendered(4)]}, mixing=ByRows(), seed=0, later_turns=0.3).is_later_turn(7)
 
 
 def test_batches_follow_each_other_without_leaving_out_a_row() -> None:

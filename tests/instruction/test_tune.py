@@ -172,9 +172,10 @@ def test_examples_are_short_questions_of_one_line_one_for_each_task() -> None:
 
     rows = [
         row("a", "two\nlines", "x"),
-        row("a", "turned", "x", None),
+        row("a", "turned", "long " * 9, None),
         row("a", "first", "x"),
         row("a", "second", "x"),
+        row("b", "short", "x"),
         row("b", "long answer", "x" * 17),
         row("c", "answer of two lines", "x\ny"),
         row("d", "last", "x" * 16),

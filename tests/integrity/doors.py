@@ -59,7 +59,7 @@ DOORS: dict[str, Door] = {
     ),
     "compose": Door(("max_characters=300",), {"documents": "refine", "mixture": "mix"}),
     "tune": Door(
-        ("num_tokens=8000", "checkpoints.kind=every_steps", "checkpoints.steps=3", "precision.kind=float32"),
+        ("num_tokens=24_000", "checkpoints.kind=every_steps", "checkpoints.steps=6", "precision.kind=float32"),
         {"weights": "pretrain/final", "instructions": "compose"},
         dated="metrics.jsonl",
     ),

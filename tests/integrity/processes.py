@@ -15,8 +15,8 @@ import pytest
 from tests.crawl.server import serve
 from tests.integrity import doors
 from tests.integrity.doors import DOORS
-from waman import artifact
-from waman.artifact import open_artifact
+from waman import draft
+from waman.artifact import open_artifact, verify
 from waman.cli.verbs import VERBS
 
 _POLL_SECONDS = 0.001
@@ -38,13 +38,13 @@ def finished_work(partial: Path) -> Work:
 
 def run_and_note(folder: Path, name: str, out: Path, workers: bool) -> None:
     """Calls a door; notes beside `out` which units stood finished when it was given its name."""
-    give_name = artifact._name_finally
+    give_name = draft._name_finally
 
     def note(partial: Path, out: Path) -> None:
         noted(out).write_text(json.dumps(finished_work(partial)))
         give_name(partial, out)
 
-    artifact._name_finally = note
+    draft._name_finally = note
     doors.run(folder, name, out, workers=workers)
 
 
@@ -117,7 +117,7 @@ def what_was_made(out: Path, name: str) -> dict[str, object]:
     """The hashes of all files but the dated ones, and of the metrics what is not dated."""
     made = open_artifact(out)
     assert made.manifest is not None
-    assert artifact.verify(made) == []
+    assert verify(made) == []
     found: dict[str, object] = {
         path: stated["sha256"]
         for path, stated in made.manifest.files.items()

@@ -16,7 +16,7 @@ import pytest
 from tests.integrity.doors import DOORS
 from tests.integrity.processes import Processes, end, what_was_made
 from tests.restricted import without_root
-from waman import artifact
+from waman import draft
 from waman.artifact import open_artifact
 from waman.cli import main as command_line
 from waman.cli.verbs import VERBS, Verb, resolve
@@ -30,7 +30,7 @@ Refused = Callable[..., str]
 @pytest.fixture
 def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Refused:
     """Runs a command that must end with exit 2, and gives its message; units run in this process."""
-    monkeypatch.setattr(artifact, "Local", Inline)
+    monkeypatch.setattr(draft, "Local", Inline)
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: object) -> str:

@@ -1,5 +1,6 @@
 import json
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -7,12 +8,12 @@ from tests.integrity.doors import DOORS
 from tests.integrity.processes import Processes, what_was_made
 from tests.restricted import in_a_namespace
 
-# Runs every door on a disk of 4 MiB that has 48 KiB left, frees it and runs it again.
+# Runs every door on a disk of 16 MiB that has 48 KiB left, frees it and runs it again.
 SCRIPT = """
 import json, shutil, subprocess, sys
 from pathlib import Path
 folder, disk, names = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]
-if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(disk)]).returncode:
+if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(disk)]).returncode:
     sys.exit(77)
 from tests.integrity import doors
 from tests.integrity.processes import finished_work, noted, run_and_note, what_was_made
@@ -42,8 +43,7 @@ for name in names:
 """
 
 
-_LOOKED_AT = [name for name in DOORS if name not in ("pretrain", "tune")]
-"""Runs keep checkpoints, not units, and go on without them: tests/training shows it."""
+_LOOKED_AT = list(DOORS)
 
 
 @pytest.fixture(scope="module")
@@ -63,10 +63,17 @@ def test_a_full_disk_ends_with_2_and_the_same_command_goes_on_from_what_is_whole
 ) -> None:
     report = reports[name]
     assert (report["error"], report["exit_code"], report["finished"]) == ("NoSpaceError", 2, False)
-    assert "no space left on" in str(report["message"])
-    assert "run the same command again; finished work is kept" in str(report["message"])
+    assert "no space left" in str(report["message"])
+    assert "run the same command again" in str(report["message"])
     assert report["redone"] == []
-    assert report["made"] == what_was_made(processes.folder / name, name)
+    made = report["made"]
+    assert isinstance(made, dict)
+    assert _without_places(made) == _without_places(what_was_made(processes.folder / name, name))
+
+
+def _without_places(made: dict[str, object]) -> dict[str, object]:
+    """Without the manifests of a run's checkpoints, which tell where the inputs lie as seen from another disk."""
+    return {path: found for path, found in made.items() if Path(path).name not in ("manifest.json", "README.md")}
 
 
 def test_units_that_were_whole_when_the_disk_was_full_are_kept(reports: dict[str, dict[str, object]]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.integrity.doors import DOORS
-from tests.integrity.processes import Processes, end, finished_work, noted, what_was_made
+from tests.integrity.processes import Processes, Work, end, finished_work, noted, what_was_made
 
 _BY_WORKERS = (3, 8)
 """Which of the ten kills fall on a door with worker processes: each costs the start of two interpreters, twice."""
@@ -41,12 +41,17 @@ def stop_and_go_on(processes: Processes, name: str, *, draw: random.Random, numb
     whole = processes.whole(name, workers=workers)
     out = kill_before_the_end(processes, name, draw=draw, number=number, workers=workers)
     before = finished_work(out.with_name(out.name + ".partial"))
+    finish_and_compare(processes, name, out, before, whole=whole, workers=workers)
+    return len(before)
+
+
+def finish_and_compare(processes: Processes, name: str, out: Path, before: Work, *, whole: Path, workers: bool) -> None:
+    """Runs a killed door to its end: nothing of the work `before` is done again, and the bytes are those of `whole`."""
     end(processes.start(name, out, workers=workers), code=0)
     after = {path: (inode, written) for path, (inode, written) in json.loads(noted(out).read_text()).items()}
     assert before.items() <= after.items()
     assert what_was_made(out, name) == what_was_made(whole, name)
     assert not out.with_name(out.name + ".partial").exists()
-    return len(before)
 
 
 def kill_before_the_end(processes: Processes, name: str, *, draw: random.Random, number: int, workers: bool) -> Path:

@@ -69,13 +69,27 @@ def _funnel() -> tuple[report.FunnelStage, ...]:
         report.Example("web", "asyncio.html", PYDOC),
         report.Example("github", "Python 3.11.7: textwrap.py", SOURCE),
     )
+    left_out = (
+        report.WholeLeftOut("certifi 2026.10.18", "licence", "MPL-2.0", 3, 4_310),
+        report.WholeLeftOut("sympy 1.14.0", "recipe", "BSD", 855, 21_000_000),
+        report.WholeLeftOut("torch 2.13.0", "recipe", "Apache-2.0 AND BSL-1.0", 2_319, 41_000_000),
+        report.WholeLeftOut("nameless", "no_licence", None, 1, 10),
+    )
     quality = {"too few words": 702, "symbol to word ratio": 133, "duplicate line share": 287, "stop words": 20}
     duplicates = {"exact duplicate": 391, "near duplicate": 125}
     return tuple(
         report.FunnelStage(*stage)
         for stage in (
             ("fetch", "pages asked of the pydoc server", {"web": 412}, {"robots.txt": 3, "not HTML": 9}),
-            ("extract", "text, language, licence", {"web": 402, "github": 5_218}, {"licence": 611, "not UTF-8": 4}),
+            (
+                "extract",
+                "text, licence",
+                {"web": 402, "github": 5_218},
+                {"empty": 611, "not UTF-8": 4},
+                (),
+                (),
+                left_out,
+            ),
             ("quality", "Gopher's rules", {"web": 371, "github": 4_107}, quality, kept, dropped),
             ("duplicates", "exact, then MinHash across sources", {"web": 318, "github": 3_644}, duplicates),
             ("mix", "whole groups held out", {"web": 271, "github": 3_106}, {"held out": 585}),

@@ -87,6 +87,13 @@ def test_the_funnel_shows_counts_reasons_figures_and_examples(page: Page) -> Non
     assert len(page.find("article", "kept")) == 2
 
 
+def test_what_was_left_out_whole_is_listed_with_reason_licence_and_size(page: Page) -> None:
+    assert re.search(r"left out whole:\s*recipe 2\s*licence 1\s*no_licence 1", page.text)
+    assert "4 left out whole, each with its reason" in page.text
+    assert re.search(r"torch 2\.13\.0\s*recipe\s*Apache-2\.0 AND BSL-1\.0\s*2,319\s*39\.1 MiB", page.text)
+    assert re.search(r"nameless\s*no_licence\s*none stated\s*1\s*10 B", page.text)
+
+
 def test_bars_of_the_funnel_are_shares_of_the_largest_stage() -> None:
     stage = report.FunnelStage("only", "one", {"web": 60}, {"empty": 40})
     shown = render_report(dataclasses.replace(made_up_data(), funnel=(stage,)))

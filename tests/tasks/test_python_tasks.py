@@ -175,4 +175,11 @@ def test_a_summary_is_the_first_sentence_of_the_first_paragraph() -> None:
 
 def test_lines_are_whole_statements_or_heads_without_comments() -> None:
     text = "if ready(now):\n    call(first,\n         second)\n    other = call(1)  # why\n    done = call(12)\n"
-    assert statement_lines(ast.parse(text), text, lengths=range(1, 99)) == ["if ready(now):", "done = call(12)"]
+    found = statement_lines(ast.parse(text), text, lengths=range(1, 99))
+    assert list(found) == ["if ready(now):", "done = call(12)"]
+
+
+def test_a_line_that_cannot_stand_alone_is_not_drawn() -> None:
+    text = "import os\nif first(1):\n    one = call(1)\nelif second(2):\n    two = call(2)\nelse: three = call(3)\n"
+    drawn = {line for line, _ in Material(python(text)).draw_lines(random.Random(0))}
+    assert drawn == {"if first(1):", "one = call(1)", "two = call(2)"}  # shorter ones, `import os`, are passed over

@@ -10,9 +10,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from waman import artifact
 from waman.artifact import Artifact
 from waman.document import Document, document_id, write_documents
+from waman.draft import begin
 
 KOREAN = (
     "모든 사람은 태어날 때부터 자유롭고, 존엄성과 권리에 있어서 평등하다.\n"
@@ -78,7 +78,7 @@ class _NoRecipe:
 
 def write_artifact(folder: Path, files: Sequence[Sequence[Document]]) -> Artifact:
     """A documents artifact with the given files."""
-    draft = artifact.begin(folder, kind="documents", version=1, recipe=_NoRecipe(), inputs={})
+    draft = begin(folder, kind="documents", version=1, recipe=_NoRecipe(), inputs={})
     with draft:
         for number, some in enumerate(files):
             write_documents(draft.path / "data" / f"{number:05d}.parquet", some)
@@ -87,7 +87,7 @@ def write_artifact(folder: Path, files: Sequence[Sequence[Document]]) -> Artifac
 
 def write_mixture(folder: Path, splits: Mapping[str, str]) -> Artifact:
     """A mixture artifact: group to split, and the proportions of the sources web and github."""
-    draft = artifact.begin(folder, kind="mixture", version=1, recipe=_NoRecipe(), inputs={})
+    draft = begin(folder, kind="mixture", version=1, recipe=_NoRecipe(), inputs={})
     with draft:
         table = pa.table({"group": list(splits), "split": list(splits.values())})
         pq.write_table(table, draft.path / "groups.parquet")

@@ -1,3 +1,4 @@
+import re
 from collections import Counter
 
 import pytest
@@ -5,6 +6,7 @@ import pytest
 from tests.tokens import material
 from waman.errors import InputError
 from waman.tokens import bpe
+from waman.tokens.recipe import NUM_FIXED_TOKENS, TokenizerRecipe
 
 
 def test_coverage_keeps_the_commonest_and_settles_ties_by_code_point() -> None:
@@ -45,15 +47,46 @@ def test_no_text_is_refused() -> None:
 
 
 def test_too_little_text_says_how_many_pieces_were_found() -> None:
-    with pytest.raises(InputError, match=r"found 6 pieces, expected 39 .*set vocab_size to 267 or less"):
+    with pytest.raises(InputError, match=r"found 6 pieces, expected 39 .*set vocab_size to 267, with --replace"):
         bpe.learn_pieces(["ab ab ab ab b b"], vocab_size=300, character_coverage=1.0)
     assert len(bpe.learn_pieces(["ab ab ab ab b b"], vocab_size=267, character_coverage=1.0).merged) == 3
 
 
 def test_too_many_characters_say_what_they_need() -> None:
     text = "".join(chr(0xAC00 + number) * 2 for number in range(50))
-    with pytest.raises(InputError, match=r"has 51 characters to cover, the vocabulary has room for 39.*more than 312"):
+    with pytest.raises(
+        InputError, match=r"has 51 characters to cover, .* room for 39: set vocab_size to 312, or a lower"
+    ):
         bpe.learn_pieces([text], vocab_size=300, character_coverage=1.0)
+    assert len(bpe.learn_pieces([text], vocab_size=312, character_coverage=1.0).characters) == 51
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["a"], ["ab"], ["▁"], ["   "], ["x" * 40], ["ab ab ab ab b b"], [material.KOREAN],
+        [material.PROSE, "0123456789"], [material.KOREAN + material.PROSE],
+        ["".join(material.strings(60))], ["".join(map(chr, range(0x4E00, 0x4F00)))],
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("share", [0.05, 0.35, 0.9, 1.0])
+def test_a_vocabulary_of_the_size_that_the_error_advises_is_learned_at_once(texts: list[str], share: float) -> None:
+    with pytest.raises(InputError, match="too small for the vocabulary") as error:
+        bpe.learn_pieces(texts, vocab_size=4096, character_coverage=0.9995, max_character_share=share)
+    advised = int(re.findall(r"set vocab_size to (\d+)", str(error.value))[0])
+    TokenizerRecipe(vocab_size=advised)
+    pieces = bpe.learn_pieces(texts, vocab_size=advised, character_coverage=0.9995, max_character_share=share)
+    assert bpe.build(pieces).get_vocab_size() == advised
+
+
+def test_the_advice_reckons_with_the_characters_that_a_smaller_vocabulary_loses() -> None:
+    def refusal(vocab_size: int) -> str:
+        with pytest.raises(InputError) as error:
+            bpe.learn_pieces([material.KOREAN], vocab_size=vocab_size, character_coverage=1.0, max_character_share=0.35)
+        return str(error.value)
+
+    found = int(refusal(4096).partition("found ")[2].partition(" ")[0])
+    assert "too small" in refusal(found + NUM_FIXED_TOKENS), "as many pieces as were found would do: no case in point"
 
 
 def test_characters_leave_room_for_words() -> None:

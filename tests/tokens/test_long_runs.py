@@ -8,6 +8,7 @@ import pytest
 import transformers
 import zstandard
 
+from tests.sweep import Sweep
 from tests.tokens.material import strings
 from waman.artifact import Artifact
 from waman.tokens import bpe
@@ -15,10 +16,12 @@ from waman.tokens.tokenizer import Tokenizer, own_tokenizer
 
 
 @pytest.mark.soak
-def test_a_million_strings_come_back_with_the_ids_of_transformers(tokenizer: Tokenizer, trained: Artifact) -> None:
+def test_a_million_strings_come_back_with_the_ids_of_transformers(
+    tokenizer: Tokenizer, trained: Artifact, sweep: Sweep
+) -> None:
     theirs = transformers.AutoTokenizer.from_pretrained(trained.path)
-    for seed in range(1, 101):
-        texts = strings(10_000, seed=seed)
+    for draw in sweep(100):
+        texts = strings(10_000, seed=draw.getrandbits(32))
         ids = tokenizer.encode_batch(texts)
         assert [tokenizer.decode(one) for one in ids] == texts
         assert theirs(texts, split_special_tokens=True, add_special_tokens=False)["input_ids"] == ids

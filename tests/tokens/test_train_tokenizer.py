@@ -1,4 +1,5 @@
 import hashlib
+import re
 from pathlib import Path
 
 import pytest
@@ -93,7 +94,7 @@ def test_an_empty_corpus_is_refused(tmp_path: Path, mixture: Artifact) -> None:
     recipe = TokenizerRecipe()
     held_out = [document for document in material.documents() if document.group == "group-7"]
     for name, some, message in (
-        ("none", [], "no document in .*none: expected at least one"),
+        ("none", [], "no document in .*none: every record was dropped before"),
         ("held_out", held_out, "the sample holds no text: expected documents of the train split"),
     ):
         written = material.write_artifact(tmp_path / name, [some])
@@ -104,9 +105,23 @@ def test_an_empty_corpus_is_refused(tmp_path: Path, mixture: Artifact) -> None:
         train_tokenizer(recipe, documents=[], mixture=mixture, out=tmp_path / "p", executor=Inline())
 
 
+def test_the_advice_for_a_small_corpus_works_at_once(tmp_path: Path, mixture: Artifact) -> None:
+    some = [document for document in material.documents() if document.source == "web"]
+    inputs = [material.write_artifact(tmp_path / "documents", [some])]
+    out = tmp_path / "out"
+    with pytest.raises(InputError, match=r"set vocab_size to \d+, with --replace") as error:
+        train_tokenizer(TokenizerRecipe(), documents=inputs, mixture=mixture, out=out, executor=Inline())
+    advised = int(re.findall(r"set vocab_size to (\d+)", str(error.value))[0])
+    recipe = TokenizerRecipe(vocab_size=advised)
+    made = train_tokenizer(recipe, documents=inputs, mixture=mixture, out=out, replace=True, executor=Inline())
+    assert Tokenizer.load(made.path).vocab_size == advised
+
+
 def test_documents_of_another_mixture_are_refused(tmp_path: Path, documents: Artifact) -> None:
     other = material.write_mixture(tmp_path / "other", {"group-0": "train"})
-    with pytest.raises(InputError, match=r"00000\.parquet: group 'group-1' of document \w+ is not in mixture other"):
+    with pytest.raises(
+        InputError, match=r"group 'group-1' of document \w+ is not in the mixture .*other: give the documents that"
+    ):
         train_tokenizer(TokenizerRecipe(), documents=[documents], mixture=other, out=tmp_path / "o", executor=Inline())
     with pytest.raises(KindError, match="is of kind 'documents', expected 'mixture'"):
         train_tokenizer(

@@ -38,7 +38,7 @@ CONFIG = replace(
 @pytest.fixture(scope="module")
 def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tokenizer")
-    pieces = bpe.learn_counted_pieces(material.sources(), vocab_size=900, character_coverage=0.9995)
+    pieces = bpe.learn_pieces(material.sources(), vocab_size=900, character_coverage=0.9995)
     own_tokenizer(bpe.build(pieces)).save(folder)
     return folder
 

@@ -56,7 +56,7 @@ def ask(python: Path, program: str, *arguments: object) -> str:
 def ours(folder: Path) -> Path:
     """A tokenizer of ours, learned from code and prose of two languages."""
     texts = [*material.sources(), material.KOREAN * 20, material.PROSE * 20]
-    pieces = bpe.learn_counted_pieces(texts, vocab_size=1200, character_coverage=0.9995)
+    pieces = bpe.learn_pieces(texts, vocab_size=1200, character_coverage=0.9995)
     own_tokenizer(bpe.build(pieces)).save(folder)
     return folder
 

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from waman.weights.gguf_tokenizer import Entry, read_entry, restore_tokenizer
 def counted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("counted")
     texts = [*material.sources(), material.KOREAN * 20, material.PROSE * 20]
-    own_tokenizer(bpe.build(bpe.learn_counted_pieces(texts, vocab_size=1200, character_coverage=0.9995))).save(folder)
+    own_tokenizer(bpe.build(bpe.learn_pieces(texts, vocab_size=1200, character_coverage=0.9995))).save(folder)
     return folder
 
 
@@ -83,16 +84,20 @@ def test_scores_give_the_ids_of_the_merges(counted: Path) -> None:
         assert by_scores(entry, text) == tokenizer.encode(text), repr(text)
 
 
-def test_the_form_learned_word_by_word_is_refused_with_the_reasons(tmp_path: Path) -> None:
-    pieces = bpe.learn_pieces(material.sources(), vocab_size=700, character_coverage=0.9995)
-    own_tokenizer(bpe.build(pieces)).save(tmp_path)
+def test_one_that_cuts_by_words_of_its_own_is_refused_with_the_reasons(counted: Path, tmp_path: Path) -> None:
+    """As a byte-pair tokenizer usually is: a merge for each piece, and a rule for words that matters."""
+    table = json.loads((counted / "tokenizer.json").read_text(encoding="utf-8"))
+    table["model"]["merges"] = list({left + right: [left, right] for left, right in table["model"]["merges"]}.values())
+    table["pre_tokenizer"]["pattern"]["Regex"] = r"[\r\n]+|▁?[^\r\n▁]+|▁+"
+    shutil.copytree(counted, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "tokenizer.json").write_text(json.dumps(table), encoding="utf-8")
     with pytest.raises(RecipeError) as caught:
         read_entry(tmp_path)
     for part in (
         "llama.cpp cannot run this tokenizer id for id",
         "pairs that spell a token are not to be joined",
         "it cuts words by a rule that llama.cpp lacks",
-        "--set indentation=counted",
+        "Train one with waman train-tokenizer",
         "--set format.tokenizer=nearest",
     ):
         assert part in str(caught.value)

@@ -64,7 +64,11 @@ def inspect(
         if verify and not problems:
             print(f"verified: all {len(opened.manifest.files)} files are as the manifest says")
     if problems:
-        raise ArtifactError(f"{artifact} is not as its manifest says:\n" + "\n".join(problems))
+        raise ArtifactError(
+            f"{artifact} is not as its manifest says:\n"
+            + "\n".join(problems)
+            + "\nBring these files back, or make it again."
+        )
 
 
 def describe(manifest: Manifest) -> str:

@@ -153,7 +153,7 @@ def _open_inputs(verb: Verb, options: dict[str, Any]) -> dict[str, Any]:
         if not found and not one.optional:
             raise InputError(f"{verb.name}: no {one.name}: give --{one.name} DIR ({one.help.rstrip('.')})")
         if len(found) > 1 and not one.many:
-            raise InputError(f"{verb.name}: {len(found)} times --{one.name}, expected one")
+            raise InputError(f"{verb.name}: {len(found)} times --{one.name}, expected one: leave the others out")
         opened[one.name] = tuple(found) if one.many else found[0]
     return opened
 
@@ -174,7 +174,10 @@ def _place(verb: Verb, named: dict[str, list[Path]], places: list[Path]) -> None
         named[repeated[0].name] += places
         places = []
     if places:
-        raise InputError(f"{verb.name}: {len(places)} inputs too many: {', '.join(map(str, places))}")
+        raise InputError(
+            f"{verb.name}: {len(places)} inputs too many: {', '.join(map(str, places))}; "
+            "name the inputs with --NAME DIR"
+        )
 
 
 def explain(verb: Verb) -> str:

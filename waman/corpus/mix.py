@@ -5,24 +5,23 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from waman import artifact
 from waman.artifact import Artifact
 from waman.corpus.held_out import hold_out
 from waman.corpus.recipe import HeldOut, MixRecipe
-from waman.corpus.units import Rows, cut_units
 from waman.dataflow import Executor, Job
 from waman.document import document_files
+from waman.draft import begin
 from waman.errors import InputError
-from waman.manifest import read_table, to_json, write_whole
+from waman.manifest import to_json, write_whole
+from waman.mixture import GROUPS_FILE, HELD_OUT, MIXTURE_FILE, TRAIN
+from waman.units import Rows, cut_units
 
 VERSION = 1
-
-Split = Literal["train", "held_out"]
 
 _SIZES = pa.schema(
     [
@@ -55,9 +54,7 @@ def mix(
 
     Raises InputError where there are no documents or too few groups, or where the proportions do not fit the sources.
     """
-    draft = artifact.begin(
-        out, kind="mixture", version=VERSION, recipe=recipe, inputs={"documents": documents}, replace=replace
-    )
+    draft = begin(out, kind="mixture", version=VERSION, recipe=recipe, inputs={"documents": documents}, replace=replace)
     if draft.finished is not None:
         return draft.finished
     units = cut_units(documents)
@@ -68,25 +65,9 @@ def mix(
         sizes = _add_sizes(draft.unit_folders("measure"))
         held_out = _choose_held_out(recipe, sizes)
         sources = _describe_sources(recipe, sizes, held_out)
-        _write_groups(draft.path / "groups.parquet", sizes, held_out)
-        write_whole(draft.path / "mixture.json", to_json({"sources": sources}))
+        _write_groups(draft.path / GROUPS_FILE, sizes, held_out)
+        write_whole(draft.path / MIXTURE_FILE, to_json({"sources": sources}))
         return draft.finish(counts=_counts(sources, sizes, held_out))
-
-
-def read_split(mixture: Artifact) -> dict[str, Split]:
-    """Group -> "train" or "held_out"."""
-    table = pq.read_table(mixture.path / "groups.parquet", columns=["group", "split"])
-    return dict(zip(table["group"].to_pylist(), table["split"].to_pylist(), strict=True))
-
-
-def read_proportions(mixture: Artifact) -> dict[str, float]:
-    """Source -> share of the training tokens."""
-    return {name: float(one["proportion"]) for name, one in read_sources(mixture).items()}
-
-
-def read_sources(mixture: Artifact) -> dict[str, dict[str, Any]]:
-    """Source -> its documents, bytes, proportion and epochs, as `mixture.json` has them."""
-    return dict(read_table(mixture.path / "mixture.json")["sources"])
 
 
 def num_epochs(proportion: float, training_bytes: int, source_bytes: int) -> float:
@@ -142,14 +123,14 @@ def _describe_sources(recipe: MixRecipe, sizes: _Sizes, held_out: set[str]) -> d
     names = ("documents", "bytes", "train_documents", "train_bytes", "held_out_documents", "held_out_bytes")
     sources: dict[str, dict[str, Any]] = {}
     for (group, source), (documents, size) in sizes.items():
-        split = "held_out" if group in held_out else "train"
+        split = HELD_OUT if group in held_out else TRAIN
         row = sources.setdefault(source, dict.fromkeys(names, 0))
         for name, number in (("documents", documents), ("bytes", size)):
             row[name] += number
             row[f"{split}_{name}"] += number
     train_bytes = {source: row["train_bytes"] for source, row in sorted(sources.items())}
     if not sum(train_bytes.values()):
-        raise InputError("the documents hold no text to train on: all of them are empty")
+        raise InputError("the documents hold no text to train on: all of them are empty; give others")
     proportions = _proportions(recipe.proportions, train_bytes)
     for source, row in sources.items():
         row["proportion"] = proportions[source]
@@ -182,7 +163,7 @@ def _write_groups(path: Path, sizes: _Sizes, held_out: set[str]) -> None:
     records = [
         {
             "group": group,
-            "split": "held_out" if group in held_out else "train",
+            "split": HELD_OUT if group in held_out else TRAIN,
             "source": source,
             "documents": documents,
             "bytes": size,

@@ -12,7 +12,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from waman import artifact
 from waman.artifact import Artifact
 from waman.corpus.duplicates.lines import without_lines
 from waman.corpus.filters.chain import apply
@@ -22,12 +21,13 @@ from waman.corpus.recipe import RefineRecipe
 from waman.corpus.signatures import read_signatures, sign, write_signatures
 from waman.corpus.survivors import EXACT, NEAR, Duplicate, SignedUnit, UnitVerdict, find_survivors
 from waman.corpus.text import Text
-from waman.corpus.units import Rows, cut_units
 from waman.dataflow import Counts, Executor, Job
 from waman.document import Document, Drop, dropped, read_drops, read_file, write_documents, write_drops
+from waman.draft import begin
 from waman.settings import Off
+from waman.units import Rows, cut_units
 
-VERSION = 1
+VERSION = 2
 
 PASSED, DROPPED = "passed.parquet", "dropped.parquet"
 
@@ -56,7 +56,7 @@ def refine(
     Writes `data/`, `dropped/` (reason and figure) and `duplicates/` (which document was kept instead, and the cluster,
     named by its first document). Raises InputError where there are no documents.
     """
-    draft = artifact.begin(
+    draft = begin(
         out, kind="documents", version=VERSION, recipe=recipe, inputs={"documents": documents}, replace=replace
     )
     if draft.finished is not None:

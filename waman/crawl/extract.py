@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from waman import artifact
-from waman.artifact import Artifact, Draft
+from waman.artifact import Artifact
 from waman.crawl import pieces
 from waman.crawl.language import identify
+from waman.crawl.left_out import LeftOut, read_left_out, write_left_out
 from waman.crawl.pieces import Format, Item, Piece
 from waman.crawl.recipe import ExtractRecipe, Github, Python, Rows, Text, Web
 from waman.crawl.sources import python
@@ -22,12 +22,21 @@ from waman.crawl.sources.text import read_text
 from waman.crawl.sources.web import read_web
 from waman.dataflow import Counts, Executor, Job
 from waman.document import Document, Drop, write_documents, write_drops
+from waman.draft import Draft, begin
 from waman.errors import DamagedError, InputError
 from waman.log import get_logger
 
-__all__ = ["extract", "group_of_distribution", "group_of_module", "open_distributions", "open_standard_library"]
+__all__ = [
+    "LeftOut",
+    "extract",
+    "group_of_distribution",
+    "group_of_module",
+    "open_distributions",
+    "open_standard_library",
+    "read_left_out",
+]
 
-VERSION = 1
+VERSION = 4
 DAMAGE = frozenset(
     {
         "truncated", "corrupt", "not_a_record", "bad_header", "bad_length", "bad_http",
@@ -49,23 +58,26 @@ def extract(
 ) -> Artifact:
     """Reads every record of the archives into documents: `data/NNNNN.parquet`; what it drops is in `dropped/`.
 
+    What is left out whole, such as a distribution without a permissive licence, is listed in `left_out.json` as well.
+
     An archive is a crawl, a WARC, WET, JSONL, Parquet or text file, a folder of those or of repositories, or what
     `sources.python` opens. Raises InputError where one cannot be read or holds no readable record, DamagedError where
     more records are damaged than the recipe allows.
     """
     _check(archives)
     inputs = {"archives": archives}
-    draft = artifact.begin(out, kind="documents", version=VERSION, recipe=recipe, inputs=inputs, replace=replace)
+    draft = begin(out, kind="documents", version=VERSION, recipe=recipe, inputs=inputs, replace=replace)
     if draft.finished is not None:
         return draft.finished
     with draft:
-        planned = _plan(draft, recipe, archives, executor)
-        units = pieces.pack(planned, recipe.unit_bytes)
+        whole = list(pieces.unlike_names(_plan(recipe, archives)))
+        units = pieces.pack(_cut(draft, recipe, whole, executor), recipe.unit_bytes)
         jobs = [Job(f"{number:05}", _Unit(recipe, number, unit)) for number, unit in enumerate(units)]
         found = draft.run_units(_extract_unit, jobs, executor=executor, stage="extract")
         counts = _sum(found)
         _check_readable(archives, found)
         _check_damage(recipe, counts, found)
+        _account_for(draft, pieces.left_out_of(whole))
         return draft.finish(counts=counts)
 
 
@@ -84,17 +96,23 @@ def _check(archives: Sequence[Artifact]) -> None:
         raise InputError("no archives given: expected at least one crawl, file or folder")
     for index, archive in enumerate(archives):
         if archive.kind not in _KINDS:
-            raise InputError(f"{archive.path} is of kind '{archive.kind}', expected one of {', '.join(_KINDS)}")
+            raise InputError(
+                f"{archive.path} is of kind '{archive.kind}', expected one of {', '.join(_KINDS)}: "
+                "give a crawl, archives or a folder of them"
+            )
         if any(archive.identity == other.identity for other in archives[:index]):
             raise InputError(f"{archive.path} is given twice, or a copy of it is: give each archive once")
 
 
-def _plan(
-    draft: Draft, recipe: ExtractRecipe, archives: Sequence[Artifact], executor: Executor | None
-) -> Iterator[Piece]:
-    """The pieces of all inputs in order, large files cut."""
-    planned = (piece for number, archive in enumerate(archives) for piece in _plan_archive(recipe, archive, number))
-    whole = list(pieces.unlike_names(planned))
+def _plan(recipe: ExtractRecipe, archives: Sequence[Artifact]) -> Iterator[Piece]:
+    """The files of all inputs in order."""
+    for number, archive in enumerate(archives):
+        for piece in _plan_archive(recipe, archive):
+            yield replace(piece, input=number)
+
+
+def _cut(draft: Draft, recipe: ExtractRecipe, whole: Sequence[Piece], executor: Executor | None) -> Iterator[Piece]:
+    """The pieces, large files cut."""
     large = [piece for piece in whole if piece.size > recipe.unit_bytes and piece.format not in ("text", "code")]
     jobs = [Job(f"{number:05}", (piece, recipe.unit_bytes)) for number, piece in enumerate(large)]
     cuts = draft.run_units(_cut_unit, jobs, executor=executor, stage="cut", scratch=True) if jobs else []
@@ -105,12 +123,7 @@ def _plan(
         yield from pieces.cut(piece, of_path[piece.path]) if piece.path in of_path else [piece]
 
 
-def _plan_archive(recipe: ExtractRecipe, archive: Artifact, number: int) -> Iterator[Piece]:
-    for piece in _unnumbered(recipe, archive):
-        yield replace(piece, input=number)
-
-
-def _unnumbered(recipe: ExtractRecipe, archive: Artifact) -> Iterator[Piece]:
+def _plan_archive(recipe: ExtractRecipe, archive: Artifact) -> Iterator[Piece]:
     source = recipe.source
     if archive.kind in (python.STANDARD_LIBRARY, python.DISTRIBUTIONS) and not isinstance(source, Python | None):
         raise InputError(f"{archive.path} holds Python sources, expected --set source.kind=python")
@@ -165,8 +178,7 @@ def _extract_unit(unit: _Unit, folder: Path) -> Counts:
 def _read(recipe: ExtractRecipe, piece: Piece) -> Iterator[Item]:
     group, max_bytes = recipe.group, recipe.max_record_bytes
     if piece.format in ("code", "left_out"):
-        rules = recipe.source.rules if isinstance(recipe.source, Github | Python) else Python().rules
-        return read_code(piece, rules, name=recipe.name or "github", max_bytes=max_bytes)
+        return read_code(piece, name=recipe.name or "github", max_bytes=max_bytes)
     match pieces.source_of(piece, recipe.source):
         case Web() as web:
             return read_web(piece, web, name=recipe.name or "web", group=group, max_bytes=max_bytes)
@@ -252,6 +264,14 @@ def _check_readable(archives: Sequence[Artifact], found: Sequence[Counts]) -> No
             places = [place for counts in found for place in counts["places"] if counts["records"].get(str(number))]
             shown = f": {'; '.join(places[:_PLACES_SHOWN])}" if places else ""
             raise InputError(f"{archive.path} holds no readable record{shown}; give one that does, or leave it out")
+
+
+def _account_for(draft: Draft, left_out: Sequence[LeftOut]) -> None:
+    """Lists what was left out whole; what the recipe names and is not there is worth a line in the log."""
+    absent = [one.name for one in left_out if one.reason == "not_installed"]
+    if absent:
+        get_logger().warning("not installed, so not read: %s", ", ".join(absent))
+    write_left_out(draft.path, left_out)
 
 
 def _check_damage(recipe: ExtractRecipe, counts: dict[str, Any], found: Sequence[Counts]) -> None:

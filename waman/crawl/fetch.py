@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from waman import __version__, artifact
+from waman import __version__
 from waman.artifact import Artifact
 from waman.crawl import warc
 from waman.crawl.client import NAME, Address, Client, Fetched, Outcome, Redirected, Refused, allowed_hosts
@@ -19,6 +19,7 @@ from waman.crawl.html import charset_of, decode, links
 from waman.crawl.recipe import FetchRecipe
 from waman.crawl.urls import host_of, normalise
 from waman.dataflow import Counts, Inline, Job
+from waman.draft import begin
 from waman.errors import InputError, RecipeError
 
 VERSION = 1
@@ -52,7 +53,7 @@ def fetch(
     """
     if not recipe.seeds:
         raise RecipeError("seeds: none given, expected at least one URL: --set 'seeds=[\"https://example.org/\"]'")
-    draft = artifact.begin(out, kind="crawl", version=VERSION, recipe=recipe, inputs={}, replace=replace)
+    draft = begin(out, kind="crawl", version=VERSION, recipe=recipe, inputs={}, replace=replace)
     if draft.finished is not None:
         return draft.finished
     with draft:
@@ -87,7 +88,7 @@ class _Frontier:
         for seed in recipe.seeds:
             url = normalise(seed)
             if url is None:
-                raise RecipeError(f"seeds: '{seed}' is not the URL of a web page")
+                raise RecipeError(f"seeds: '{seed}' is not the URL of a web page: mend its host or port")
             if host_of(url) not in self._allowed:
                 raise RecipeError(
                     f"seeds: '{seed}' is on none of the allowed hosts: {', '.join(sorted(self._allowed))}"

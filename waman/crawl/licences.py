@@ -2,15 +2,21 @@
 
 import re
 from collections.abc import Iterable
+from enum import IntEnum
+from typing import Literal
 
 _FAMILIES = (
     r"MIT(-0|-CMU)?",
-    r"0BSD|BSD(-\d-Clause(-[A-Za-z]+)?)?",
+    r"BSD(-\d-Clause(-[A-Za-z]+)?)?",
     r"Apache-2\.0",
-    r"PSF-2\.0|Python-2\.0(\.1)?|PSF",
+    r"PSF-2\.0|Python-2\.0(\.1)?|PSF|CNRI-Python",  # Python-2.0 holds CNRI's licence as one of its parts
+    # These ask no more than MIT and BSD do: the notice in copies of the source at most, or nothing at all.
+    r"0BSD|ISC|Zlib|BSL-1\.0|CC0-1\.0|Unlicense",
 )
 _PERMISSIVE = re.compile("|".join(f"({family})" for family in _FAMILIES), re.IGNORECASE)
-
+UNKNOWN = "unknown"
+"""Stands for a licence whose text is none we know."""
+_TELLS_NOTHING = re.compile(rf"{UNKNOWN}|LicenseRef-.*|and|or|with|[()]", re.IGNORECASE)
 # What a licence's text says and other licences' texts do not, in the order in which they are asked.
 _TEXTS = (
     ("AGPL-3.0", r"gnu affero general public license"),
@@ -42,52 +48,103 @@ _NAMES = (
     ("BSD-2-Clause", r"^(simplified )?(2-clause bsd|bsd[- ]2[- ]?clause)( licen[cs]e)?$"),
     ("BSD", r"^(new |modified |revised |simplified )?bsd([- ]style)?( licen[cs]e)?$"),
     ("MIT", r"^(the )?mit( licen[cs]e)?$"),
+    ("ISC", r"^(the )?isc( licen[cs]e)?( \(iscl\))?$"),
+    ("Zlib", r"^zlib(/libpng)?( licen[cs]e)?$"),
+    ("BSL-1.0", r"^boost( software licen[cs]e)?,?( ?(version |v)?-?1\.0)?$"),
+    ("Unlicense", r"^(the )?unlicense$"),
+    ("CC0-1.0", r"^cc0([- ]1\.0)?( universal)?$"),
     ("PSF-2.0", r"^(psf(-2\.0|l)?|python software foundation( licen[cs]e)?|python-2\.0)$"),
 )
 _CLASSIFIERS = {
     "Apache Software License": "Apache-2.0",
     "BSD License": "BSD",
+    "Boost Software License 1.0 (BSL-1.0)": "BSL-1.0",
+    "CC0 1.0 Universal (CC0 1.0) Public Domain Dedication": "CC0-1.0",
+    "GNU Affero General Public License v3": "AGPL-3.0-only",
+    "GNU Affero General Public License v3 or later (AGPLv3+)": "AGPL-3.0-or-later",
+    "GNU General Public License (GPL)": "GPL",
+    "GNU General Public License v2 (GPLv2)": "GPL-2.0-only",
+    "GNU General Public License v2 or later (GPLv2+)": "GPL-2.0-or-later",
+    "GNU General Public License v3 (GPLv3)": "GPL-3.0-only",
+    "GNU General Public License v3 or later (GPLv3+)": "GPL-3.0-or-later",
+    "GNU Lesser General Public License v2 (LGPLv2)": "LGPL-2.0-only",
+    "GNU Lesser General Public License v2 or later (LGPLv2+)": "LGPL-2.0-or-later",
+    "GNU Lesser General Public License v3 (LGPLv3)": "LGPL-3.0-only",
+    "GNU Lesser General Public License v3 or later (LGPLv3+)": "LGPL-3.0-or-later",
+    "GNU Library or Lesser General Public License (LGPL)": "LGPL",
+    "ISC License (ISCL)": "ISC",
     "MIT License": "MIT",
     "MIT No Attribution License (MIT-0)": "MIT-0",
+    "Mozilla Public License 1.1 (MPL 1.1)": "MPL-1.1",
+    "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
     "Python Software Foundation License": "PSF-2.0",
+    "The Unlicense (Unlicense)": "Unlicense",
+    "Zero-Clause BSD (0BSD)": "0BSD",
+    "zlib/libpng License": "Zlib",
 }
 _CLASSIFIER = re.compile(r"License :: (?:OSI Approved :: )?(.+)")
 
 
+class _Verdict(IntEnum):
+    """What an expression leaves: AND takes the lowest of its parts, OR the highest."""
+
+    BOUND = 0
+    UNCLEAR = 1
+    PERMISSIVE = 2
+
+
 def is_permissive(expression: str) -> bool:
-    """Whether an SPDX expression leaves a way that is MIT, BSD, Apache-2.0 or PSF throughout."""
-    tokens = re.findall(r"\(|\)|[^\s()]+", expression)
+    """Whether an SPDX expression leaves a way that is permissive throughout."""
+    return _judge(expression) is _Verdict.PERMISSIVE
+
+
+def reason_against(licence: str | None) -> Literal["no_licence", "unclear_licence", "licence"] | None:
+    """Why what has this licence is left out: none is stated, it is none we can read, it is not permissive; or None."""
+    if licence is None:
+        return "no_licence"
+    match _judge(licence):
+        case _Verdict.PERMISSIVE:
+            return None
+        case _Verdict.UNCLEAR:
+            return "unclear_licence"
+        case _Verdict.BOUND:
+            return "licence"
+
+
+def _judge(expression: str) -> _Verdict:
     try:
-        verdict, rest = _any_of(tokens)
+        verdict, rest = _any_of(re.findall(r"\(|\)|[^\s()]+", expression))
     except IndexError:
-        return False
-    return verdict and not rest
+        return _Verdict.UNCLEAR
+    return _Verdict.UNCLEAR if rest else verdict
 
 
-def _any_of(tokens: list[str]) -> tuple[bool, list[str]]:
+def _any_of(tokens: list[str]) -> tuple[_Verdict, list[str]]:
     verdict, rest = _all_of(tokens)
     while rest and rest[0].upper() == "OR":
         another, rest = _all_of(rest[1:])
-        verdict = verdict or another
+        verdict = max(verdict, another)
     return verdict, rest
 
 
-def _all_of(tokens: list[str]) -> tuple[bool, list[str]]:
+def _all_of(tokens: list[str]) -> tuple[_Verdict, list[str]]:
     verdict, rest = _one(tokens)
     while rest and rest[0].upper() == "AND":
         another, rest = _one(rest[1:])
-        verdict = verdict and another
+        verdict = min(verdict, another)
     return verdict, rest
 
 
-def _one(tokens: list[str]) -> tuple[bool, list[str]]:
+def _one(tokens: list[str]) -> tuple[_Verdict, list[str]]:
     first, rest = tokens[0], tokens[1:]
     if first == "(":
         verdict, rest = _any_of(rest)
-        return verdict and rest[0] == ")", rest[1:]
+        return verdict if rest[0] == ")" else _Verdict.UNCLEAR, rest[1:]
     if rest and rest[0].upper() == "WITH":
         rest = rest[2:]
-    return _PERMISSIVE.fullmatch(first) is not None, rest
+    if _PERMISSIVE.fullmatch(first):
+        return _Verdict.PERMISSIVE, rest
+    return _Verdict.UNCLEAR if _TELLS_NOTHING.fullmatch(first) else _Verdict.BOUND, rest
 
 
 def licence_of_text(text: str) -> str | None:
@@ -109,8 +166,13 @@ def licence_of_metadata(expression: str | None, field: str | None, classifiers: 
     matches = [_CLASSIFIER.fullmatch(classifier.strip()) for classifier in classifiers]
     named = [match[1] for match in matches if match and match[1] != "OSI Approved"]
     if named:
-        return " AND ".join(dict.fromkeys(_CLASSIFIERS.get(name, name.replace(" ", "-")) for name in named))
-    return _licence_of_field(field.strip()) if field and field.strip() else None
+        return " AND ".join(dict.fromkeys(_CLASSIFIERS.get(name, _one_word(name)) for name in named))
+    field = (field or "").strip()
+    return None if field.upper() in ("", "UNKNOWN") else _licence_of_field(field)
+
+
+def _one_word(classifier: str) -> str:
+    return re.sub(r"[\s()]+", "-", classifier).strip("-")
 
 
 def _licence_of_field(field: str) -> str:

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from waman.artifact import Artifact
 from waman.crawl import lines, warc
+from waman.crawl.left_out import LeftOut
 from waman.crawl.recipe import Rows, Source, Text, Web
 from waman.document import Document, Drop
 from waman.errors import InputError
@@ -55,8 +56,8 @@ class Piece:
     """Licence of its documents, where the input tells."""
     title: str | None = None
     """Title of its document, where the input tells."""
-    reason: str = ""
-    """Why it was left out, where it was."""
+    left_out: LeftOut | None = None
+    """What was left out and why, where nothing of it is read."""
 
 
 def files_of(archive: Artifact) -> list[tuple[Path, str]]:
@@ -71,14 +72,14 @@ def files_of(archive: Artifact) -> list[tuple[Path, str]]:
     ]
     shown = sorted((pair for pair in found if not _hidden(pair[1])), key=lambda pair: pair[1])
     if not shown:
-        raise InputError(f"{archive.path} holds no files, expected WARC, JSONL, Parquet or text")
+        raise InputError(f"{archive.path} holds no files, expected WARC, JSONL, Parquet or text; give another")
     return shown
 
 
 def recognise(path: Path, source: Source | None) -> Format:
     """What a file holds, by its name or its beginning. Raises InputError where that is unknown or not wanted."""
     if not os.access(path, os.R_OK):
-        raise InputError(f"{path} cannot be read: permission denied")
+        raise InputError(f"{path} cannot be read: permission denied; ask its owner, or leave it out")
     if isinstance(source, Text):
         return "text"
     plain = path.with_suffix("") if path.suffix.lower() in _COMPRESSIONS else path
@@ -91,7 +92,10 @@ def recognise(path: Path, source: Source | None) -> Format:
             "rename it, or say what it holds with --set source.kind=text"
         )
     if source is not None and type(_SOURCE_OF_FORMAT[found]) is not type(source):
-        raise InputError(f"{path} holds {found}, which the recipe's source '{type(source).__name__.lower()}' is not")
+        raise InputError(
+            f"{path} holds {found}, which the recipe's source '{type(source).__name__.lower()}' is not; "
+            "leave it out, or source"
+        )
     return found
 
 
@@ -142,6 +146,16 @@ def pack(pieces: Iterable[Piece], unit_bytes: int) -> list[list[Piece]]:
     return units
 
 
+def piece_left_out(path: Path, left_out: LeftOut) -> Piece:
+    """The piece that stands for what is not read."""
+    return Piece(path, left_out.name, "left_out", 0, licence=left_out.licence, left_out=left_out)
+
+
+def left_out_of(pieces: Iterable[Piece]) -> list[LeftOut]:
+    """What was left out whole, by the names of its pieces."""
+    return [replace(piece.left_out, name=piece.name) for piece in pieces if piece.left_out is not None]
+
+
 def unlike_names(pieces: Iterable[Piece]) -> Iterator[Piece]:
     """The pieces, those that bear the name of an earlier one with a number behind it."""
     seen: dict[str, int] = {}
@@ -155,8 +169,8 @@ def open_parquet(path: Path) -> pq.ParquetFile:
     """Opens a Parquet file. Raises InputError where it is none."""
     try:
         return pq.ParquetFile(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise InputError(f"{path} cannot be read as Parquet: {error}") from error
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path} cannot be read as Parquet: {error}; make or fetch it again") from error
 
 
 def _cut_parquet(path: Path, unit_bytes: int) -> Iterator[tuple[int, int]]:
@@ -176,4 +190,4 @@ def _hidden(name: str) -> bool:
 
 
 def _raise(error: OSError) -> None:
-    raise InputError(f"{error.filename} cannot be read: {error.strerror}")
+    raise InputError(f"{error.filename} cannot be read: {error.strerror}; check its name and who may read it")

@@ -39,8 +39,7 @@ class FetchRecipe:
 
     def __post_init__(self) -> None:
         for seed in self.seeds:
-            parts = urlsplit(seed)
-            if parts.scheme not in ("http", "https") or not parts.hostname:
+            if not _is_url(seed):
                 raise RecipeError(f"seeds: found '{seed}', expected a URL such as http://example.org/")
         for name in ("max_pages", "max_page_bytes", "pages_per_unit"):
             if getattr(self, name) < 1:
@@ -52,6 +51,14 @@ class FetchRecipe:
             raise RecipeError(f"timeout_seconds: found {self.timeout_seconds}, expected more than 0")
         if "\n" in self.contact or "\r" in self.contact or not self.contact.isascii():
             raise RecipeError("contact: expected one line of ASCII, as it is sent in a header")
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+    except ValueError:  # a bracket that is not closed, a host that is none
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
 # Groups: what is held out together
@@ -130,27 +137,6 @@ class Text:
 
 
 @dataclass(frozen=True)
-class CodeRules:
-    """Which files of source code are kept (rules of Touvron et al. 2023, section 2.1, which gives no figures).
-
-    The figures for lines are those of Chen et al. 2021, section 3.1; that for letters and digits is CodeParrot's.
-    """
-
-    max_line_characters: int = 1000
-    """Characters of the longest line at most."""
-    max_mean_line_characters: float = 100.0
-    """Characters of a line on average at most."""
-    min_alphanumeric_share: float = 0.25
-    """Share of letters and digits among all characters at least."""
-    strip_headers: bool = True
-    """Cut the comment at the head of a file that only states copyright and licence."""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.min_alphanumeric_share <= 1:
-            raise RecipeError(f"min_alphanumeric_share: found {self.min_alphanumeric_share}, expected 0 to 1")
-
-
-@dataclass(frozen=True)
 class Github:
     """A folder of repositories (`owner/name/...` or `name/...`), or one repository; permissive licences only."""
 
@@ -160,8 +146,6 @@ class Github:
         ".ts", ".tsx", ".vue", ".zig",
     )  # fmt: skip
     """Endings of the files that are read."""
-    rules: CodeRules = CodeRules()
-    """Which files are kept."""
 
 
 @dataclass(frozen=True)
@@ -172,8 +156,8 @@ class Python:
     """Groups (top-level modules, distributions) that are read; absent: all."""
     exclude: tuple[str, ...] = ()
     """Groups that are left out."""
-    rules: CodeRules = CodeRules()
-    """Which files are kept."""
+    distributions: tuple[str, ...] | None = None
+    """Distributions that are read, of those installed; absent: all."""
 
 
 Source = Web | Rows | Text | Github | Python

@@ -110,7 +110,8 @@ def cut(path: Path, size: int) -> list[int]:
     """Stored offsets, from 0 on, that part a file into ranges of about `size` bytes at the beginnings of records."""
     cuts = [0]
     for item in read_records(path, max_bytes=0):
-        if not item.offset.inner and item.offset.stored - cuts[-1] >= size:
+        at_record = isinstance(item, Record) and not item.offset.inner  # damage belongs to the record before it
+        if at_record and item.offset.stored - cuts[-1] >= size:
             cuts.append(item.offset.stored)
     return cuts
 

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from waman import artifact
-from waman.artifact import Artifact, Draft
+from waman.artifact import Artifact
 from waman.dataflow import Executor, Job
-from waman.document import document_files, row_ranges
+from waman.document import document_files
+from waman.draft import Draft, begin
 from waman.errors import InputError
 from waman.evaluation.gather import Results, gather_bits, gather_cloze, gather_instructions, gather_overlap
 from waman.evaluation.held_out import SplitDocuments
@@ -27,11 +27,11 @@ from waman.evaluation.recipe import BitsPerByte, Cloze, EvaluateRecipe, Instruct
 from waman.evaluation.summary import summarize_bits, summarize_cloze, summarize_instructions, summarize_overlap
 from waman.manifest import to_json, write_whole
 from waman.settings import Off
+from waman.units import cut_files
 
 VERSION = 1
 SCORES = "scores.json"
 _QUESTIONS_PER_UNIT = 250
-_UNIT_BYTES = 64 << 20
 
 
 def evaluate(
@@ -58,7 +58,7 @@ def evaluate(
         "mixture": mixture,
         "instructions": instructions,
     }
-    draft = artifact.begin(out, kind="scores", version=VERSION, recipe=recipe, inputs=inputs, replace=replace)
+    draft = begin(out, kind="scores", version=VERSION, recipe=recipe, inputs=inputs, replace=replace)
     if draft.finished is not None:
         return draft.finished
     files = tuple(file for one in documents for file in document_files(one))
@@ -136,8 +136,7 @@ def _measurements(setting: Setting, found: Mapping[str, Mapping[str, Any]]) -> d
         wanted += [Choices("model", *span) for span in spans]
         wanted += [Choices(scorer, *span) for scorer in recipe.instructions.scorers for span in spans]
     if isinstance(recipe.overlap, Overlap):
-        files = setting.documents.files
-        wanted += [Seen(file, *rows) for file in files for rows in row_ranges(file, max_bytes=_UNIT_BYTES)]
+        wanted += [Seen(rows) for rows in cut_files(setting.documents.files)]
     return {f"{number:03}-{type(one).__name__.lower()}": one for number, one in enumerate(wanted)}
 
 

@@ -3,16 +3,11 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from waman.document import Document, read_file
-from waman.errors import InputError
-
-Split = Literal["train", "held_out"]
+from waman.mixture import Split, split_documents
 
 
 @dataclass(frozen=True)
@@ -28,32 +23,14 @@ class SplitDocuments:
 
         Raises InputError on a document whose group the mixture does not know.
         """
-        splits = read_splits(self.mixture)
-        for path in self.files:
-            for document in read_file(path):
-                if document.group not in splits:
-                    raise InputError(
-                        f"{path}: group '{document.group}' is not in the mixture {self.mixture}; "
-                        "give the documents that the mixture was made from"
-                    )
-                if document.text and splits[document.group] == split:
-                    yield document
+        documents = (document for path in self.files for document in read_file(path))
+        return (one for one, found in split_documents(documents, self.mixture) if one.text and found == split)
 
     def read_at_most(self, split: Split, *, max_bytes: int, seed: int) -> Iterator[Document]:
         """The documents of one split, or of a draw of them where their texts exceed `max_bytes`."""
         sizes = {document.id: len(document.text.encode()) for document in self.read(split)}
         chosen = draw(sizes, max_bytes=max_bytes, seed=seed)
         return (document for document in self.read(split) if document.id in chosen)
-
-
-def read_splits(mixture: Path) -> dict[str, Split]:
-    """The split of every group of a mixture. Raises InputError where its table is missing or of another form."""
-    path = mixture / "groups.parquet"
-    try:
-        table = pq.read_table(path, columns=["group", "split"])
-    except (pa.ArrowInvalid, OSError) as error:
-        raise InputError(f"{path} cannot be read as a table of group and split: {error}") from error
-    return dict(zip(table["group"].to_pylist(), table["split"].to_pylist(), strict=True))
 
 
 def draw(sizes: Mapping[str, int], *, max_bytes: int, seed: int) -> frozenset[str]:

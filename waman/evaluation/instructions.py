@@ -47,10 +47,12 @@ def read_rows(folder: Path) -> list[Row]:
         try:
             table = pq.read_table(path)
         except (pa.ArrowInvalid, OSError) as error:
-            raise InputError(f"{path} cannot be read as Parquet: {error}") from error
+            raise InputError(f"{path} cannot be read as Parquet: {error}; make or fetch it again") from error
         missing = [name for name in _COLUMNS if name not in table.column_names]
         if missing:
-            raise InputError(f"{path} is not a file of instructions: no column {', '.join(missing)}")
+            raise InputError(
+                f"{path} is not a file of instructions: no column {', '.join(missing)}; give what `waman compose` made"
+            )
         rows += [
             Row(**{**record, "options": tuple(record["options"] or ())})
             for record in table.select(list(_COLUMNS)).to_pylist()

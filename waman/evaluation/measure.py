@@ -11,7 +11,6 @@ from waman.document import Document, read_file
 from waman.evaluation.bits import document_bits
 from waman.evaluation.cloze import Question, word_overlap
 from waman.evaluation.compression import gzip_bits, primed_lzma_bits
-from waman.evaluation.held_out import read_splits
 from waman.evaluation.instructions import Majority, Row, Unigram, overlap_scores, read_rows
 from waman.evaluation.likelihood import Network, Ngrams, TokenScorer, option_log_likelihoods
 from waman.evaluation.metrics import Floats
@@ -32,10 +31,12 @@ from waman.evaluation.prepare import (
 from waman.evaluation.recipe import BitsPerByte, Cloze, Instructions, Overlap
 from waman.inference.load import load
 from waman.inference.recipe import Sampling
+from waman.mixture import TRAIN, split_documents
 from waman.model.decoder import Decoder
 from waman.model.initialize import initialize
 from waman.tokens.chat import Turn, render_prompt
 from waman.tokens.tokenizer import Tokenizer
+from waman.units import Rows
 from waman.weights.huggingface import load_config, load_decoder
 
 SEEN = "seen.npy"
@@ -73,9 +74,7 @@ class ClozeScores:
 class Seen:
     """Which held-out n-grams stand in the training documents among some rows of a file."""
 
-    file: Path
-    start: int
-    stop: int
+    rows: Rows
 
 
 @dataclass(frozen=True)
@@ -221,9 +220,8 @@ def _seen(setting: Setting, prepared: Prepared, part: Seen, folder: Path) -> dic
     assert isinstance(recipe, Overlap), "only the overlap looks for what was seen"
     with np.load(prepared.held_out / OVERLAP) as arrays:
         distinct = arrays["distinct"]
-    splits = read_splits(setting.documents.mixture)
-    documents = read_file(part.file, start=part.start, stop=part.stop)
-    texts = (document.text for document in documents if splits.get(document.group) == "train")
+    documents = split_documents(part.rows.read(), setting.documents.mixture)
+    texts = (document.text for document, split in documents if split == TRAIN)
     seen = mark_seen(distinct, texts, recipe.words)
     np.save(folder / SEEN, seen)
     return {"seen": int(seen.sum())}

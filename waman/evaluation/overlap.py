@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from waman.ngrams import Hashes, hash_ngrams, hash_words, normalised_words
+from waman.ngrams import Hashes, text_ngrams
 
 Booleans = NDArray[np.bool_]
 
@@ -26,11 +26,6 @@ class HeldOutNgrams:
         """seen: (distinct,) -> how many of each document's n-grams were seen (documents,)."""
         owners = np.repeat(np.arange(len(self.lengths)), self.lengths)
         return np.bincount(owners[seen[self.places]], minlength=len(self.lengths))
-
-
-def text_ngrams(text: str, words: int) -> Hashes:
-    """Hashes of a text's n-grams of `words` words, lower-case and without punctuation; none for a shorter text."""
-    return hash_ngrams(hash_words(normalised_words(text)), words)
 
 
 def held_out_ngrams(texts: Iterable[str], words: int) -> HeldOutNgrams:

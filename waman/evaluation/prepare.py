@@ -218,7 +218,10 @@ def _rows(setting: Setting, folder: Path) -> dict[str, Any]:
     train = [row for place in setting.instructions for row in read_rows(place / "train")]
     test = [row for place in setting.instructions for row in read_rows(place / "test")]
     if not test:
-        raise InputError(f"{', '.join(map(str, setting.instructions))}: no row to test with in test/*.parquet")
+        raise InputError(
+            f"{', '.join(map(str, setting.instructions))}: no row to test with in test/*.parquet; "
+            "compose from more groups that are held out"
+        )
     trained = frozenset(row.cluster for row in train)
     drawn: list[Row] = []
     for is_written, count in ((False, recipe.num_questions), (True, recipe.num_written)):

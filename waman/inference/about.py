@@ -50,7 +50,8 @@ def read_about(folder: Path, *, parameters: int) -> About:
         )
     except (ValueError, TypeError, KeyError) as error:
         raise InputError(
-            f"{path}: expected a table with parameters, tokens, answers (a text) and questions (a list): {error!r}"
+            f"{path}: expected a table with parameters, tokens, answers (a text) and questions (a list): {error!r}; "
+            "tune again, or remove it"
         ) from error
 
 

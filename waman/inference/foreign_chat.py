@@ -27,9 +27,14 @@ def render_foreign_prompt(tokenizer: Tokenizer, turns: Sequence[Turn]) -> list[i
         template = environment.from_string(tokenizer.chat_template)
         rendered = template.render(messages=messages, add_generation_prompt=True, **tokenizer.special_names)
     except jinja2.TemplateError as error:
-        raise PromptError(f"the model's chat template cannot render this conversation: {error}") from error
+        raise PromptError(
+            f"the model's chat template cannot render this conversation: {error}; `waman generate` needs no template"
+        ) from error
     return tokenizer.encode_marked(rendered)
 
 
 def _refuse(message: str) -> NoReturn:
-    raise PromptError(f"the model's chat template refuses this conversation: {message}")
+    raise PromptError(
+        f"the model's chat template refuses this conversation: {message}; "
+        "write its turns as the template asks, or use `waman generate`"
+    )

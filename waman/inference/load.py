@@ -35,7 +35,9 @@ def load(folder: Path | str, *, dtype: torch.dtype = torch.float32, device: str 
 
 def _weights_folder(folder: Path) -> Path:
     if not folder.exists():
-        raise InputError(f"{folder} does not exist: expected a weights artifact or a Hugging Face directory")
+        raise InputError(
+            f"{folder} does not exist: expected a weights artifact or a Hugging Face directory; check the path"
+        )
     if not (folder / "config.json").is_file() and (folder / "final" / "config.json").is_file():
         return folder / "final"
     return folder

@@ -7,21 +7,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from waman import artifact
 from waman.artifact import Artifact
 from waman.dataflow import Counts, Executor, Job
 from waman.document import Document, Drop, read_drops, write_drops
+from waman.draft import begin
 from waman.errors import InputError
 from waman.instruction.families import FAMILIES, PYTHON, TEMPLATES, choose_tasks, family_of
 from waman.instruction.recipe import ComposeRecipe
 from waman.instruction.rows import Row, read_rows, write_rows
 from waman.instruction.wording import TEST, TRAIN, num_characters, word
 from waman.log import get_logger
+from waman.mixture import HELD_OUT, SplitRows, split_units
 from waman.tasks.material import Material
 from waman.tasks.question import Task
-from waman.tokens.splits import HELD_OUT, Part, cut
 
-VERSION = 1
+VERSION = 2
 TOO_LONG, IN_TRAINING = "too_long", "in_training"
 
 
@@ -39,11 +39,11 @@ def compose(
     Raises RecipeError for an unknown task or cluster, InputError where the documents give no row to train on.
     """
     inputs = {"documents": documents, "mixture": [mixture]}
-    draft = artifact.begin(out, kind="instructions", version=VERSION, recipe=recipe, inputs=inputs, replace=replace)
+    draft = begin(out, kind="instructions", version=VERSION, recipe=recipe, inputs=inputs, replace=replace)
     if draft.finished is not None:
         return draft.finished
     choose_tasks(recipe.tasks, recipe.held_out_clusters)
-    jobs = [Job(f"{number:05d}", _AskJob(part, recipe)) for number, part in enumerate(cut(documents, mixture))]
+    jobs = [Job(f"{number:05d}", _AskJob(part, recipe)) for number, part in enumerate(split_units(documents, mixture))]
     with draft:
         draft.run_units(_ask_unit, jobs, executor=executor, stage="ask", scratch=True)
         select = Job("00000", _SelectJob(tuple(draft.unit_folders("ask")), recipe))
@@ -60,7 +60,7 @@ def compose(
 
 @dataclass(frozen=True)
 class _AskJob:
-    part: Part
+    part: SplitRows
     recipe: ComposeRecipe
 
 

@@ -27,10 +27,18 @@ def write_about(folder: Path, *, parameters: int, tokens: int | None, examples: 
 
 
 def choose_examples(rows: Sequence[Row]) -> list[Row]:
-    """The first row of each task that fits a chat: a question of one line without options, with a short answer."""
-    found: dict[str, Row] = {}
+    """One question of one line for each task whose answers are all short: the first row that lists no options.
+
+    Tasks whose answers are longer are left out: a small model chooses among options there, but cannot write them.
+    """
+    asked: dict[str, list[Row]] = {}
     for row in rows:
-        asks = row.options is not None and "\n" not in row.prompt
-        if asks and "\n" not in row.target and len(row.target) <= MAX_ANSWER:
-            found.setdefault(row.task, row)
-    return list(found.values())
+        if row.options is not None:
+            asked.setdefault(row.task, []).append(row)
+    found = []
+    for many in asked.values():
+        short = all(len(row.target) <= MAX_ANSWER and "\n" not in row.target for row in many)
+        lines = [row for row in many if "\n" not in row.prompt]
+        if short and lines:
+            found.append(lines[0])
+    return found

@@ -72,7 +72,9 @@ class TuneRecipe:
     """tokens per optimizer step, rounded up to whole sequences of the model's context length"""
     mixing: Mixing = field(default_factory=ByAnswers)
     """how often each task is drawn"""
-    micro_batch_sequences: int = 8
+    later_turns: float = 0.3
+    """share of rows that are asked as a later turn of a conversation: they see the row before them in their sequence"""
+    micro_batch_sequences: int = 1
     """sequences that go through the model at once; changes memory and speed, not the gradient"""
     optimizer: AdamW = field(default_factory=lambda: AdamW(learning_rate=1.5e-3))
     """the rule of one step"""
@@ -90,6 +92,7 @@ class TuneRecipe:
     def __post_init__(self) -> None:
         for name in ("num_tokens", "batch_tokens", "micro_batch_sequences"):
             require(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
+        require("later_turns", self.later_turns, 0 <= self.later_turns <= 1, "a share from 0 to 1")
         if self.keep is not None:
             require("keep", self.keep, self.keep >= 1, "at least 1")
 

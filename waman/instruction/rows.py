@@ -63,10 +63,12 @@ def read_rows(folder: Path) -> Iterator[Row]:
         try:
             table = pq.read_table(path)
         except (pa.ArrowInvalid, OSError) as error:
-            raise InputError(f"{path} cannot be read as Parquet: {error}") from error
+            raise InputError(f"{path} cannot be read as Parquet: {error}; make or fetch it again") from error
         missing = [name for name in SCHEMA.names if name not in table.column_names]
         if missing:
-            raise InputError(f"{path} is not a file of instructions: no column {', '.join(missing)}")
+            raise InputError(
+                f"{path} is not a file of instructions: no column {', '.join(missing)}; give what `waman compose` made"
+            )
         for record in table.select(SCHEMA.names).to_pylist():
             options = record["options"]
             yield Row(**{**record, "options": tuple(options) if options is not None else None})

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from waman import artifact
-from waman.artifact import Artifact
+from waman.artifact import Artifact, require_kind
 from waman.dataflow import Counts
-from waman.errors import InputError, KindError
+from waman.draft import begin, seal
+from waman.errors import InputError
 from waman.instruction.introduction import choose_examples, write_about
 from waman.instruction.mixture import Mixture, PackedBatches
 from waman.instruction.recipe import TuneRecipe
@@ -20,7 +20,7 @@ from waman.training.loop import AfterStep, Trainer
 from waman.training.run import OnCheckpoint, Run
 from waman.weights.huggingface import load_decoder
 
-VERSION = 1
+VERSION = 2
 
 
 def tune(
@@ -40,7 +40,7 @@ def tune(
     longer finite, NoSpaceError if the last checkpoint was not saved.
     """
     inputs: dict[str, Artifact | Sequence[Artifact]] = {"weights": weights, "instructions": instructions}
-    draft = artifact.begin(out, kind="run", version=VERSION, recipe=recipe, inputs=inputs, replace=replace)
+    draft = begin(out, kind="run", version=VERSION, recipe=recipe, inputs=inputs, replace=replace)
     if draft.finished is not None:
         return draft.finished
     _require_kinds(weights, instructions)
@@ -49,7 +49,7 @@ def tune(
         context_length = decoder.config.context_length
         tokenizer = Tokenizer.load(weights.path)
         rows, num_too_long = _rows_to_train_on(instructions, tokenizer, context_length)
-        mixture = Mixture(rows, mixing=recipe.mixing, seed=recipe.seed)
+        mixture = Mixture(rows, mixing=recipe.mixing, seed=recipe.seed, later_turns=recipe.later_turns)
         batches = PackedBatches(
             mixture,
             context_length=context_length,
@@ -91,7 +91,7 @@ class _Seal:
             tokens=trained + counts["tokens"] if trained is not None else None,
             examples=choose_examples([row for row in _read(self.instructions, TEST) if row.task in self.tasks]),
         )
-        return artifact.seal(
+        return seal(
             folder,
             kind="weights",
             version=VERSION,
@@ -105,8 +105,7 @@ class _Seal:
 
 def _require_kinds(weights: Artifact, instructions: Sequence[Artifact]) -> None:
     for one, kind in [(weights, "weights"), *((one, "instructions") for one in instructions)]:
-        if one.kind != kind:
-            raise KindError(f"{one.path} is of kind '{one.kind}', expected '{kind}'")
+        require_kind(one, kind)
 
 
 def _read(instructions: Sequence[Artifact], split: str) -> list[Row]:

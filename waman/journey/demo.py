@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from waman import artifact
 from waman.artifact import Artifact
 from waman.dataflow import Executor
+from waman.draft import begin
 from waman.journey import stages, story
 from waman.journey.recipe import DemoRecipe
 from waman.journey.report import render_report
@@ -30,9 +30,7 @@ def demo(
     Without a `corpus` it is made from the documentation and sources of the Python on this machine. Run again after a
     kill, it goes on from the last finished unit or checkpoint. Writes `report.html`.
     """
-    draft = artifact.begin(
-        out, kind="demo", version=VERSION, recipe=recipe, inputs={"corpus": list(corpus)}, replace=replace
-    )
+    draft = begin(out, kind="demo", version=VERSION, recipe=recipe, inputs={"corpus": list(corpus)}, replace=replace)
     if draft.finished is not None:
         _say_what_next(draft.finished.path)
         return draft.finished

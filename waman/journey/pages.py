@@ -100,7 +100,10 @@ def modules_of(group: str) -> list[str]:
     else:
         found = sorted(_modules_of_distribution(group))
     if not found:
-        raise InputError(f"'{group}' is neither a module of the standard library nor an installed distribution")
+        raise InputError(
+            f"'{group}' is neither a module of the standard library nor an installed distribution: "
+            "check its name, or install it"
+        )
     return found
 
 

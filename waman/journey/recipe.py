@@ -53,8 +53,6 @@ class PythonCorpus:
 
     documented: tuple[str, ...] = _DISTRIBUTIONS
     """Installed distributions whose documentation is served as web pages, beside the standard library's."""
-    distributions: tuple[str, ...] = _DISTRIBUTIONS
-    """Installed distributions whose sources are read, beside the standard library's, where their licence permits."""
     fetch: FetchRecipe = FetchRecipe(
         seeds=(f"http://{HOST}/index.html",), delay_seconds=0.0, max_pages=4000, pages_per_unit=100
     )
@@ -62,9 +60,11 @@ class PythonCorpus:
     extract_web: ExtractRecipe = ExtractRecipe(source=Web(), group=ByPathSegment(), unit_bytes=250_000)
     """Pages to text."""
     extract_github: ExtractRecipe = ExtractRecipe(
-        source=Python(exclude=("distutils", "idlelib", "lib2to3")), name="github", unit_bytes=2_000_000
+        source=Python(exclude=("distutils", "idlelib", "lib2to3"), distributions=_DISTRIBUTIONS),
+        name="github",
+        unit_bytes=2_000_000,
     )
-    """Sources to text."""
+    """Sources of the standard library and of the distributions that it names, where their licence permits, to text."""
     refine: RefineRecipe = field(default_factory=lambda: RefineRecipe(presets={"web": "reference"}))
     """Filters and deduplication."""
     mix: MixRecipe = field(
@@ -105,7 +105,7 @@ class DemoRecipe:
     """What is measured of the pretrained model, beside what needs no model."""
     compose: ComposeRecipe = field(default_factory=ComposeRecipe)
     """Instructions made from the documents."""
-    tune: TuneRecipe = field(default_factory=lambda: TuneRecipe(micro_batch_sequences=4))
+    tune: TuneRecipe = field(default_factory=TuneRecipe)
     """Tuning on them."""
     evaluate_tuned: EvaluateRecipe = field(default_factory=_answers_only)
     """What is measured of the tuned model."""

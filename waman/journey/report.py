@@ -1,6 +1,7 @@
 """The demo's report: one self-contained page of HTML, made from values alone. It reads no artifact and no clock."""
 
 import unicodedata
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
@@ -57,6 +58,18 @@ class Example:
 
 
 @dataclass(frozen=True)
+class WholeLeftOut:
+    """A distribution, module or repository of which a stage read nothing."""
+
+    name: str
+    """With its version, where it has one."""
+    reason: str
+    licence: str | None
+    num_files: int
+    num_bytes: int
+
+
+@dataclass(frozen=True)
 class FunnelStage:
     """What went through one stage."""
 
@@ -69,6 +82,8 @@ class FunnelStage:
     """Reason -> documents."""
     kept_examples: tuple[Example, ...] = ()
     dropped_examples: tuple[Example, ...] = ()
+    left_out: tuple[WholeLeftOut, ...] = ()
+    """What was not read at all: no part of the other figures."""
 
     @property
     def num_kept(self) -> int:
@@ -79,6 +94,11 @@ class FunnelStage:
     def num_dropped(self) -> int:
         """Documents that did not, for whatever reason."""
         return sum(self.dropped.values())
+
+    @property
+    def reasons_to_leave_out(self) -> dict[str, int]:
+        """Reason -> how much was left out whole for it, the commonest first."""
+        return dict(Counter(one.reason for one in self.left_out).most_common())
 
     @property
     def num_documents(self) -> int:

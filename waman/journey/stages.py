@@ -61,15 +61,21 @@ def _extract_own(journey: Journey, own: Sequence[Artifact]) -> list[Artifact]:
 
 def _gather_python(journey: Journey) -> list[Artifact]:
     """Documentation fetched as web pages, and sources with permissive licences."""
-    from waman.crawl.extract import extract, open_distributions, open_standard_library
+    from waman.crawl.extract import extract
 
     chosen = journey.recipe.python
     crawl = _fetch_pages(journey)
     web = journey.take_units("documents-web", extract, chosen.extract_web, archives=[crawl])
-    python = [open_standard_library()]
-    if chosen.distributions:
-        python.append(open_distributions(chosen.distributions))
-    return [web, journey.take_units("documents-github", extract, chosen.extract_github, archives=python)]
+    sources = python_of_this_machine()
+    return [web, journey.take_units("documents-github", extract, chosen.extract_github, archives=sources)]
+
+
+def python_of_this_machine() -> list[Artifact]:
+    """The standard library and, where there are any, all installed distributions: each is read or has its reason."""
+    from waman.crawl.extract import open_distributions, open_standard_library
+
+    installed = open_distributions()
+    return [open_standard_library(), *([installed] if installed.names else [])]
 
 
 def _fetch_pages(journey: Journey) -> Artifact:

@@ -27,8 +27,10 @@ from waman.journey.report import (
     SourceBits,
     SourceTokens,
     StageCost,
+    WholeLeftOut,
 )
 from waman.journey.stages import Journey
+from waman.mixture import TRAIN, Split, read_sources, read_split
 
 NUM_KEPT_EXAMPLES, NUM_DROPPED_EXAMPLES = 3, 8
 MAX_LOSS_POINTS = 200
@@ -58,7 +60,7 @@ def tell(journey: Journey, out: Path) -> ReportData:
         title="From crawl to chat on this machine",
         made_by=_made_by(base),
         model=_model_facts(base),
-        funnel=tuple(_funnel_stage(name, made[name], seed=journey.recipe.seed) for name in _STAGES if name in made),
+        funnel=tuple(funnel_stage(name, made[name], seed=journey.recipe.seed) for name in _STAGES if name in made),
         sources=tuple(_sources(journey)),
         losses=tuple(_losses(made)),
         bits_curves=tuple(_bits_curves(journey)),
@@ -110,11 +112,16 @@ def _model_facts(base: Artifact) -> ModelFacts:
 # The funnel
 
 
-def _funnel_stage(name: str, artifact: Artifact, *, seed: int) -> FunnelStage:
+def funnel_stage(name: str, artifact: Artifact, *, seed: int) -> FunnelStage:
+    """What went through the stage of that name, read off what it wrote; examples are drawn by `seed`."""
+    from waman.crawl.extract import read_left_out
+
     kept: Counter[str] = Counter()
     for path in document_files(artifact):
         kept.update(pq.read_table(path, columns=["source"])["source"].to_pylist())
-    drops = list(read_drops(artifact))
+    left_out = read_left_out(artifact)
+    names = {one.name for one in left_out}
+    drops = [drop for drop in read_drops(artifact) if drop.origin not in names]
     return FunnelStage(
         name=name,
         what=_STAGES[name],
@@ -122,6 +129,12 @@ def _funnel_stage(name: str, artifact: Artifact, *, seed: int) -> FunnelStage:
         dropped=dict(Counter(drop.reason for drop in drops).most_common()),
         kept_examples=tuple(_kept_examples(artifact, sum(kept.values()), seed=seed)),
         dropped_examples=tuple(_dropped_examples(drops, seed=seed)),
+        left_out=tuple(
+            WholeLeftOut(
+                f"{one.name} {one.version or ''}".strip(), one.reason, one.licence, one.num_files, one.num_bytes
+            )
+            for one in left_out
+        ),
     )
 
 
@@ -147,11 +160,9 @@ def _dropped_examples(drops: Sequence[Drop], *, seed: int) -> Iterator[Example]:
 
 
 def _sources(journey: Journey) -> Iterator[SourceTokens]:
-    from waman.corpus.mix import read_sources, read_split
-
     made = journey.made
-    counts, mixture = made["tokens"].counts["train"], read_sources(made["mixture"])
-    characters = _train_characters(made["corpus"], read_split(made["mixture"]))
+    counts, mixture = made["tokens"].counts["train"], read_sources(made["mixture"].path)
+    characters = _train_characters(made["corpus"], read_split(made["mixture"].path))
     epochs = made["base"].counts["epochs"]
     for source, row in counts.items():
         yield SourceTokens(
@@ -164,10 +175,10 @@ def _sources(journey: Journey) -> Iterator[SourceTokens]:
         )
 
 
-def _train_characters(corpus: Artifact, split: Mapping[str, str]) -> Counter[str]:
+def _train_characters(corpus: Artifact, split: Mapping[str, Split]) -> Counter[str]:
     found: Counter[str] = Counter()
     for document in read_documents(corpus):
-        if split[document.group] == "train":
+        if split[document.group] == TRAIN:
             found[document.source] += len(document.text)
     return found
 

@@ -1,6 +1,8 @@
 """A document as the tasks see it: what several of them need is worked out once."""
 
 import ast
+import random
+from collections.abc import Iterator
 from functools import cached_property
 
 from waman.document import Document
@@ -23,11 +25,18 @@ class Material:
         return python_source.parse_source(self.document.text)
 
     @cached_property
-    def lines(self) -> list[str]:
-        """Lines that hold one statement or the head of one; none of prose."""
+    def statements(self) -> dict[str, ast.stmt]:
+        """Lines that hold a statement or the head of one, as `statement_lines` finds them; none of prose."""
         if self.tree is None:
-            return []
+            return {}
         return python_source.statement_lines(self.tree, self.document.text, lengths=LINE_LENGTHS)
+
+    def draw_lines(self, random: random.Random) -> Iterator[tuple[str, list[python_source.Piece]]]:
+        """Those of them that can stand alone, with their tokens, in random order."""
+        for line in random.sample(sorted(self.statements), len(self.statements)):
+            tokens = python_source.pieces(line) if python_source.is_statement(line) else None
+            if tokens is not None:
+                yield line, tokens
 
     @cached_property
     def described(self) -> list[python_source.Described]:

@@ -4,16 +4,19 @@ The other options are the answers of other questions about the same source, so t
 are not asked for: those of an unseen module cannot be known.
 """
 
+import itertools
 import keyword
 import random
 from collections.abc import Iterator
 
 from waman.tasks.material import Material
-from waman.tasks.python_source import Piece, pieces
+from waman.tasks.python_source import Piece
 from waman.tasks.question import Question, Task, draw_options
 
 CLUSTER = "completion"
 MIN_TOKENS = 5
+MAX_LINES = 200
+"""Lines of a source that are looked at, at most."""
 BLANK = "____"
 
 
@@ -37,9 +40,8 @@ TASKS = (NEXT_TOKEN, MISSING_TOKEN)
 def _places(material: Material, random: random.Random) -> Iterator[tuple[list[Piece], int, tuple[str, ...]]]:
     """One place in each line, with options for the token there."""
     chosen = []
-    for line in random.sample(material.lines, len(material.lines)):
-        tokens = pieces(line)
-        if tokens is not None and len(tokens) >= MIN_TOKENS:
+    for _, tokens in itertools.islice(material.draw_lines(random), MAX_LINES):
+        if len(tokens) >= MIN_TOKENS:
             places = [place for place in range(2, len(tokens)) if is_closed(tokens[place].text)]
             if places:
                 chosen.append((tokens, random.choice(places)))

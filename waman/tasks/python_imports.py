@@ -64,10 +64,12 @@ def _uses(material: Material, random: random.Random) -> list[tuple[str, str]]:
         return []
     statements = _import_statements(material.tree)
     users: dict[str, list[str]] = defaultdict(list)
-    for line in material.lines:
-        needed = {statements[name] for name in _names(line) if name in statements}
-        if len(needed) == 1 and not line.startswith(("import ", "from ")):
-            users[needed.pop()].append(line)
+    for line, node in material.statements.items():
+        if isinstance(node, ast.Assign | ast.Return | ast.Expr):
+            names = {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
+            needed = {statements[name] for name in names & statements.keys()}
+            if len(needed) == 1:
+                users[needed.pop()].append(line)
     return [(random.choice(users[statement]), statement) for statement in random.sample(sorted(users), len(users))]
 
 
@@ -84,13 +86,3 @@ def _import_statements(tree: ast.Module) -> dict[str, str]:
                 if one.name != "*"
             }
     return found
-
-
-def _names(line: str) -> set[str]:
-    """Names that a line reads or binds."""
-    body = f"{line} pass" if line.endswith(":") else line
-    try:
-        tree = ast.parse(f"async def f():\n while 1:\n  {body}")
-    except SyntaxError:
-        return set()
-    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}

@@ -85,17 +85,20 @@ def first_sentence(docstring: str) -> str:
     return match[1] if match is not None else paragraph
 
 
-def statement_lines(tree: ast.Module, text: str, *, lengths: range) -> list[str]:
-    """Distinct lines that hold one statement, or the head of one whose body follows, without comments, stripped."""
+def statement_lines(tree: ast.Module, text: str, *, lengths: range) -> dict[str, ast.stmt]:
+    """Distinct lines, stripped, that hold a statement, or the head of one whose body follows, without comments.
+
+    A few cannot stand alone (`elif`, or what follows `else:` on its line): `is_statement` tells.
+    """
     lines = text.split("\n")
-    found: dict[str, None] = {}
+    found: dict[str, ast.stmt] = {}
     for node in ast.walk(tree):
         if not isinstance(node, ast.stmt) or not _is_a_line(node) or node.lineno > len(lines):
             continue
         line = lines[node.lineno - 1].strip()
-        if len(line) in lengths and "#" not in line and is_statement(line):
-            found.setdefault(line)
-    return list(found)
+        if len(line) in lengths and "#" not in line:
+            found.setdefault(line, node)
+    return found
 
 
 def is_statement(line: str) -> bool:

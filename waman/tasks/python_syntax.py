@@ -61,9 +61,8 @@ def _merge(left: str, right: str) -> bool:
 
 def _lines_and_wrong_ones(material: Material, random: random.Random, *, number: int) -> Iterator[tuple[str, list[str]]]:
     """Lines of the document, each with `number` distinct texts of the same tokens that are no Python."""
-    for line in random.sample(material.lines, len(material.lines)):
-        tokens = pieces(line)
-        if tokens is None or len(tokens) < MIN_TOKENS:
+    for line, tokens in material.draw_lines(random):
+        if len(tokens) < MIN_TOKENS:
             continue
         wrong: dict[str, None] = {}
         for _ in range(_ATTEMPTS):

@@ -7,7 +7,7 @@ digit and anything, or a letter and a sign; what has no token of its own is spel
 import itertools
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import tokenizers
@@ -21,22 +21,21 @@ USER, ASSISTANT = "<|user|>", "<|assistant|>"
 UNK_ID, BOS_ID, EOS_ID, FIRST_BYTE_ID, USER_ID, ASSISTANT_ID = 0, 1, 2, 3, 259, 260
 SPACE = "▁"
 
-WORDS = r"▁?[\p{L}\p{M}]+|▁?[^\p{L}\p{M}\p{N}\t\r\n▁]+|[\r\n]+▁*|▁+(?=▁[^\p{N}\t\r\n▁])|▁+|\p{N}|\t+"
-"""A space belongs to the word or sign after it, line ends keep the indentation that follows, digits stand alone.
+WORDS = r"▁?[\p{L}\p{M}]+|▁?[^\p{L}\p{M}\p{N}\t\r\n▁]+|[\r\n]+|▁+(?=▁[^\p{N}\t\r\n▁])|▁+|\p{N}|\t+"
+"""What pieces are learned from: words with the space before them, signs, line ends, runs of spaces, digits one by one.
 
-SentencePiece cuts likewise between words, kinds of letters and digits; it never sees a line end, which costs LLaMA a
-byte token and the indentation's token for every line of code.
+SentencePiece cuts likewise between words, kinds of letters and digits.
 """
-COUNTED_WORDS = WORDS.replace(r"[\r\n]+▁*", r"[\r\n]+")
-"""What pieces are learned from where indentation is counted."""
-PLAIN_CHUNKS = (
-    r"[\r\n▁]*[\p{L}\p{M}]+|[\r\n▁]*[^\p{L}\p{M}\p{N}\t\r\n▁]+|[\r\n▁]+|\p{N}|\t+"  # any cut that no piece crosses
-)
-"""How a text is cut where indentation is counted: only for speed, the merges give the same without."""
+CHUNKS = r"[\r\n▁]*[\p{L}\p{M}]+|[\r\n▁]*[^\p{L}\p{M}\p{N}\t\r\n▁]+|[\r\n▁]+|\p{N}|\t+"
+"""Any cut that no piece crosses: how a text is cut for speed; the merges give the same without."""
 MAX_PIECE_CHARACTERS = 16
 """SentencePiece's default `max_sentencepiece_length`."""
 MIN_PAIR_COUNT = 2
 """A pair seen once teaches nothing."""
+_INDENTATIONS = tuple("\n" + SPACE * spaces for spaces in range(1, MAX_PIECE_CHARACTERS))
+"""A line end and the spaces after it are one token, by their number; SentencePiece gives them two at least."""
+_ALWAYS = (SPACE, "\n")
+"""Characters with a token in any case."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +48,11 @@ class Pieces:
     """Pairs to be joined, in order of precedence."""
     merged: tuple[str, ...]
     """What the merges make, in the order learned."""
-    chunks: str = WORDS
-    """The regular expression that cuts a text before the merges."""
+
+    @property
+    def number(self) -> int:
+        """How many tokens they are."""
+        return len(self.characters) + len(self.merged)
 
 
 def fixed_tokens() -> list[str]:
@@ -74,84 +76,87 @@ def learn_pieces(
 ) -> Pieces:
     """Learns characters and merges for a vocabulary of exactly `vocab_size`, fixed tokens included.
 
+    The merges of line ends come first, so that indentation goes to its line end; those of runs of spaces come last, so
+    that a word has taken the space before it by then. Any two pieces that spell a token are merged, as SentencePiece
+    merges them: that is why llama.cpp, which knows no rule for words, gives the same ids.
+
     Raises InputError where the text is empty, too small or of too many characters for it.
     """
-    return _learn(
-        texts,
-        vocab_size=vocab_size,
-        character_coverage=character_coverage,
-        max_character_share=max_character_share,
-        always=(SPACE,),
-        words=(None, WORDS),
-    )
-
-
-def _learn(
-    texts: Sequence[str],
-    *,
-    vocab_size: int,
-    character_coverage: float,
-    max_character_share: float,
-    always: tuple[str, ...],
-    words: tuple[str | None, str],
-) -> Pieces:
-    """`always`: characters with a token in any case; `words`: what to leave out of the text, what to cut it into."""
     counts = Counter(itertools.chain.from_iterable(texts))
     if not counts:
         raise InputError("the sample holds no text: expected documents of the train split with text in them")
     counts[SPACE] += counts.pop(" ", 0) + len(texts)
+    sample = _Sample(texts, counts, character_coverage, max_character_share)
     wanted = vocab_size - NUM_FIXED_TOKENS
-    covered = covered_characters(counts, character_coverage)
-    covered = covered[: max(1, int(max_character_share * wanted))] if max_character_share < 1 else covered
-    characters = [*covered, *(one for one in always if one not in covered)]
+    characters = sample.characters(wanted)
     if len(characters) > wanted:
         raise InputError(
             f"the text has {len(characters)} characters to cover, the vocabulary has room for {wanted}: "
-            f"set vocab_size to more than {len(characters) + NUM_FIXED_TOKENS}, or a lower max_character_share"
+            f"set vocab_size to {len(characters) + NUM_FIXED_TOKENS}, or a lower max_character_share, with --replace"
         )
-    rare = sorted(counts.keys() - set(characters))
-    learned = json.loads(_train(texts, rare, wanted, alphabet=always, words=words).to_str())["model"]
-    found = sorted(learned["vocab"], key=learned["vocab"].__getitem__)
-    if len(found) < wanted:
+    pieces = sample.learn(wanted)
+    if pieces.number < wanted:
+        enough = sample.most_pieces(pieces.number) + NUM_FIXED_TOKENS
         raise InputError(
-            f"the text is too small for the vocabulary: found {len(found)} pieces, expected {wanted} "
+            f"the text is too small for the vocabulary: found {pieces.number} pieces, expected {wanted} "
             f"(vocab_size {vocab_size} less {NUM_FIXED_TOKENS} fixed tokens): give more text, or set vocab_size to "
-            f"{len(found) + NUM_FIXED_TOKENS} or less"
+            f"{enough}, with --replace"
         )
-    assert len(found) == wanted
-    assert {piece for piece in found if len(piece) == 1} == set(characters)
-    merges = tuple((left, right) for left, right in learned["merges"])
-    return Pieces(tuple(characters), merges, tuple(piece for piece in found if len(piece) > 1))
+    assert pieces.number == wanted
+    return pieces
 
 
-def learn_counted_pieces(
-    texts: Sequence[str], *, vocab_size: int, character_coverage: float, max_character_share: float = 1.0
-) -> Pieces:
-    """As `learn_pieces`, but a line end with the spaces after it, up to 15, is one token, and no word rule is needed.
+@dataclass(frozen=True)
+class _Sample:
+    """Texts to learn from, and which of their characters may have a token."""
 
-    The merges of line ends come first, so that indentation goes to its line end; those of runs of spaces come last, so
-    that a word has taken the space before it by then. Any two pieces that spell a token are merged, as SentencePiece
-    merges them.
-    """
-    lines = tuple("\n" + SPACE * spaces for spaces in range(1, MAX_PIECE_CHARACTERS))
-    learned = _learn(
-        texts,
-        vocab_size=vocab_size - len(lines),
-        character_coverage=character_coverage,
-        max_character_share=max_character_share,
-        always=(SPACE, "\n"),
-        words=(rf"\n{SPACE}{{1,{len(lines)}}}", COUNTED_WORDS),
-    )
-    made = {left + right: None for left, right in learned.merges}
-    order = [*lines, *sorted(made, key=lambda piece: not piece.strip(SPACE))]  # stable: the rest as learned
-    known = {*learned.characters, *order}
-    first = {left + right: (left, right) for left, right in reversed(learned.merges)}
-    merges = []
+    texts: Sequence[str]
+    counts: Counter[str]
+    """Characters of the texts, spaces as ▁."""
+    coverage: float
+    max_share: float
+
+    def characters(self, num_pieces: int) -> list[str]:
+        """The characters with a token of their own in a vocabulary of so many pieces: fewer in a smaller one."""
+        covered = covered_characters(self.counts, self.coverage)
+        if self.max_share < 1:
+            covered = covered[: max(1, int(self.max_share * num_pieces))]
+        return [*covered, *(one for one in _ALWAYS if one not in covered)]
+
+    def learn(self, num_pieces: int) -> Pieces:
+        """Characters and merges: so many pieces, or as many as the texts give for a vocabulary of this size."""
+        characters = self.characters(num_pieces)
+        rare = sorted(self.counts.keys() - set(characters))
+        learned = json.loads(_train(self.texts, rare, num_pieces - len(_INDENTATIONS)).to_str())["model"]
+        found = sorted(learned["vocab"], key=learned["vocab"].__getitem__)
+        assert {piece for piece in found if len(piece) == 1} == set(characters)
+        merged = tuple(piece for piece in found if len(piece) > 1)
+        return Pieces(
+            tuple(characters),
+            tuple(_all_merges(characters, [(left, right) for left, right in learned["merges"]])),
+            (*_INDENTATIONS, *merged),
+        )
+
+    def most_pieces(self, num_pieces: int) -> int:
+        """A number of pieces, at most `num_pieces`, that the texts do give for a vocabulary of that very size.
+
+        A smaller vocabulary has fewer characters, so that its words fall apart and give fewer merges.
+        """
+        while (found := self.learn(num_pieces).number) < num_pieces:
+            num_pieces = found
+        return num_pieces
+
+
+def _all_merges(characters: Sequence[str], learned: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """The merges in their order, and with each every other pair that spells the same piece."""
+    made = {left + right: None for left, right in learned}
+    order = [*_INDENTATIONS, *sorted(made, key=lambda piece: not piece.strip(SPACE))]  # stable: the rest as learned
+    known = {*characters, *order}
+    first = {left + right: (left, right) for left, right in reversed(learned)}
     for piece in order:
         pairs = [(piece[:cut], piece[cut:]) for cut in range(1, len(piece))]
-        pairs = [pair for pair in pairs if pair[0] in known and pair[1] in known]
-        merges += sorted(pairs, key=lambda pair: pair != first.get(pair[0] + pair[1]))
-    return Pieces(learned.characters, tuple(merges), (*lines, *learned.merged), PLAIN_CHUNKS)
+        pairs = [pair for pair in pairs if known.issuperset(pair)]
+        yield from sorted(pairs, key=lambda pair: pair != first.get(pair[0] + pair[1]))
 
 
 def build(pieces: Pieces) -> tokenizers.Tokenizer:
@@ -165,7 +170,7 @@ def build(pieces: Pieces) -> tokenizers.Tokenizer:
     model = models.BPE(vocab, list(pieces.merges), unk_token=UNK, fuse_unk=True, byte_fallback=True)
     tokenizer = tokenizers.Tokenizer(model)
     tokenizer.normalizer = _normalizer()
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(tokenizers.Regex(pieces.chunks), "isolated")
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(tokenizers.Regex(CHUNKS), "isolated")
     tokenizer.decoder = decoders.Sequence(
         [decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
     )
@@ -182,30 +187,22 @@ def _normalizer() -> normalizers.Normalizer:
     return normalizers.Sequence([normalizers.Prepend(SPACE), normalizers.Replace(" ", SPACE)])
 
 
-def _train(
-    texts: Iterable[str],
-    rare: Sequence[str],
-    num_pieces: int,
-    *,
-    alphabet: tuple[str, ...],
-    words: tuple[str | None, str],
-) -> tokenizers.Tokenizer:
+def _train(texts: Iterable[str], rare: Sequence[str], num_pieces: int) -> tokenizers.Tokenizer:
     tokenizer = tokenizers.Tokenizer(models.BPE())
     tokenizer.normalizer = _normalizer()
-    left_out, kept = words
     cutters: list[pre_tokenizers.PreTokenizer] = []
     if rare:
         any_rare = tokenizers.Regex("[" + "".join(f"\\x{{{ord(character):X}}}" for character in rare) + "]")
         cutters.append(pre_tokenizers.Split(any_rare, "removed"))
-    if left_out is not None:
-        cutters.append(pre_tokenizers.Split(tokenizers.Regex(left_out), "removed"))
-    cutters.append(pre_tokenizers.Split(tokenizers.Regex(kept), "isolated"))
+    indentation = tokenizers.Regex(rf"\n{SPACE}{{1,{len(_INDENTATIONS)}}}")
+    cutters.append(pre_tokenizers.Split(indentation, "removed"))
+    cutters.append(pre_tokenizers.Split(tokenizers.Regex(WORDS), "isolated"))
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(cutters)
     trainer = trainers.BpeTrainer(
         vocab_size=num_pieces,
         min_frequency=MIN_PAIR_COUNT,
         max_token_length=MAX_PIECE_CHARACTERS,
-        initial_alphabet=list(alphabet),
+        initial_alphabet=list(_ALWAYS),
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)

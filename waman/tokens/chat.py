@@ -44,7 +44,10 @@ def render_prompt(tokenizer: Tokenizer, turns: Sequence[Turn]) -> list[int]:
 def _check(tokenizer: Tokenizer, turns: Sequence[Turn]) -> None:
     missing = [name for name in (USER, ASSISTANT) if name not in tokenizer.special_ids]
     if missing:
-        raise PromptError(f"the tokenizer has no chat token {' or '.join(missing)}: it was not made for this chat form")
+        raise PromptError(
+            f"the tokenizer has no chat token {' or '.join(missing)}: it was not made for this chat form; "
+            "use `waman generate`"
+        )
     for number, turn in enumerate(turns):
         expected = "user" if number % 2 == 0 else "assistant"
         if turn.role != expected:

@@ -1,7 +1,6 @@
 """What can be set of a tokenizer and of token shards. Imports no library beside the standard one."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 from waman.errors import RecipeError
 
@@ -19,9 +18,6 @@ class TokenizerRecipe:
     """Share of the sample's characters that get a token of their own; the rarer ones are spelt in bytes."""
     max_character_share: float = 0.35
     """Share of the learned tokens that single characters may take at most: more leaves too few for Korean's words."""
-    indentation: Literal["learned", "counted"] = "learned"
-    """learned: line ends with the spaces after them are words like others; counted: a line end with up to 15 spaces is
-    one token, and words need no rule, so that SentencePiece and llama.cpp (GGUF) give the same ids"""
     sample_bytes: int = 64_000_000
     """UTF-8 bytes of text per source to learn from; documents are drawn by a hash of `seed` and their id."""
     measure_bytes: int = 2_000_000

@@ -22,7 +22,7 @@ from waman.dataflow import Counts
 from waman.document import Document
 from waman.errors import ArtifactError, InputError
 from waman.manifest import read_table, to_json, write_whole
-from waman.tokens.splits import SPLITS, proportions_of_sources
+from waman.mixture import SPLITS, read_proportions
 
 INFO_FILE = "tokens.json"
 DTypeName = Literal["uint16", "uint32"]
@@ -175,10 +175,12 @@ class TokenShards:
         """
         path = place.path if isinstance(place, Artifact) else place
         if not (path / INFO_FILE).is_file():
-            raise InputError(f"{path} holds no token shards: expected {INFO_FILE} in it")
+            raise InputError(
+                f"{path} holds no token shards: expected {INFO_FILE} in it; give what `waman tokenize` made"
+            )
         info = TokensInfo(**read_table(path / INFO_FILE))
         streams = {split: _open_split(path / split, info.dtype) for split in SPLITS}
-        return cls(path, info, proportions_of_sources(path), streams)
+        return cls(path, info, read_proportions(path), streams)
 
 
 def _open_split(folder: Path, dtype: DTypeName) -> dict[str, Stream]:

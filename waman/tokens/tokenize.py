@@ -4,15 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from waman import artifact
 from waman.artifact import Artifact
 from waman.dataflow import Counts, Executor, Job
 from waman.document import Document
+from waman.draft import begin
 from waman.errors import InputError
 from waman.manifest import write_whole
+from waman.mixture import HELD_OUT, MIXTURE_FILE, SPLITS, TRAIN, SplitRows, split_units
 from waman.tokens.recipe import TokenizeRecipe
 from waman.tokens.shards import ShardWriter, TokensInfo, dtype_for, write_info
-from waman.tokens.splits import HELD_OUT, MIXTURE_FILE, SPLITS, TRAIN, Part, cut
 from waman.tokens.tokenizer import Tokenizer
 
 VERSION = 1
@@ -34,12 +34,12 @@ def tokenize(
     Raises InputError where the train split is empty or the mixture does not know a document's group.
     """
     inputs = {"documents": documents, "mixture": [mixture], "tokenizer": [tokenizer]}
-    draft = artifact.begin(out, kind="tokens", version=VERSION, recipe=recipe, inputs=inputs, replace=replace)
+    draft = begin(out, kind="tokens", version=VERSION, recipe=recipe, inputs=inputs, replace=replace)
     if draft.finished is not None:
         return draft.finished
     with draft:
         loaded = Tokenizer.load(tokenizer.path)
-        parts = cut(documents, mixture)
+        parts = split_units(documents, mixture)
         jobs = [Job(f"{n:05d}", _TokenizeJob(part, n, tokenizer.path)) for n, part in enumerate(parts)]
         counts = _sum(draft.run_units(_tokenize_unit, jobs, executor=executor))
         if not counts[TRAIN]:
@@ -57,7 +57,7 @@ def tokenize(
 
 @dataclass(frozen=True)
 class _TokenizeJob:
-    part: Part
+    part: SplitRows
     number: int
     tokenizer: Path
 

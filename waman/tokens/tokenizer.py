@@ -41,12 +41,15 @@ class Tokenizer:
         """
         path = Path(folder) / TOKENIZER_FILE
         if not path.is_file():
-            raise InputError(f"{folder} holds no tokenizer: expected {TOKENIZER_FILE} in it")
+            raise InputError(
+                f"{folder} holds no tokenizer: expected {TOKENIZER_FILE} in it; "
+                "give what `waman train-tokenizer` made, or a Hugging Face directory"
+            )
         data = path.read_bytes()
         try:
             backend = tokenizers.Tokenizer.from_str(data.decode())
         except Exception as error:  # the library raises no narrower one
-            raise InputError(f"{path} is not a tokenizer that can be read: {error}") from error
+            raise InputError(f"{path} is not a tokenizer that can be read: {error}; make or fetch it again") from error
         config_path, template_path = path.with_name(CONFIG_FILE), path.with_name(TEMPLATE_FILE)
         config = read_table(config_path) if config_path.is_file() else {}
         template = template_path.read_text(encoding="utf-8") if template_path.is_file() else config.get("chat_template")

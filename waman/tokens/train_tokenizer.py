@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from waman import artifact
 from waman.artifact import Artifact
 from waman.dataflow import Counts, Executor, Job
 from waman.document import Document, read_file, write_documents
+from waman.draft import begin
 from waman.manifest import to_json, write_whole
+from waman.mixture import HELD_OUT, SPLITS, TRAIN, SplitRows, split_units
 from waman.tokens import bpe
 from waman.tokens.recipe import TokenizerRecipe
-from waman.tokens.splits import HELD_OUT, SPLITS, TRAIN, Part, cut
 from waman.tokens.tokenizer import Tokenizer, own_tokenizer
 
-VERSION = 1
+VERSION = 2
 MEASURE_FILE = "measure.json"
 
 
@@ -37,11 +37,11 @@ def train_tokenizer(
     Raises InputError where there is no text to learn from, or too little for the vocabulary.
     """
     inputs = {"documents": documents, "mixture": [mixture]}
-    draft = artifact.begin(out, kind="tokenizer", version=VERSION, recipe=recipe, inputs=inputs, replace=replace)
+    draft = begin(out, kind="tokenizer", version=VERSION, recipe=recipe, inputs=inputs, replace=replace)
     if draft.finished is not None:
         return draft.finished
     with draft:
-        jobs = [Job(f"{n:05d}", _SampleJob(part, recipe)) for n, part in enumerate(cut(documents, mixture))]
+        jobs = [Job(f"{n:05d}", _SampleJob(part, recipe)) for n, part in enumerate(split_units(documents, mixture))]
         sampled = draft.run_units(_sample_unit, jobs, executor=executor, stage="sample", scratch=True)
         samples = draft.unit_folders("sample")
         sources = sorted({source for counts in sampled for source in counts["sources"]})
@@ -57,7 +57,7 @@ def train_tokenizer(
 
 @dataclass(frozen=True)
 class _SampleJob:
-    part: Part
+    part: SplitRows
     recipe: TokenizerRecipe
 
 
@@ -127,8 +127,7 @@ def _learn_unit(job: _LearnJob, folder: Path) -> Counts:
     documents = _read_samples(job.samples, TRAIN)
     drawn = _draw_by_source(documents, seed=recipe.seed, max_bytes=recipe.sample_bytes)
     texts = [document.text for chosen in drawn.values() for document in chosen]
-    learn = bpe.learn_counted_pieces if recipe.indentation == "counted" else bpe.learn_pieces
-    pieces = learn(
+    pieces = bpe.learn_pieces(
         texts,
         vocab_size=recipe.vocab_size,
         character_coverage=recipe.character_coverage,

@@ -4,8 +4,8 @@ import dataclasses
 import functools
 from pathlib import Path
 
-from waman import artifact
 from waman.artifact import Artifact
+from waman.draft import begin, seal
 from waman.errors import RecipeError
 from waman.log import get_logger
 from waman.model.config import ModelConfig
@@ -38,7 +38,7 @@ def pretrain(
     that do not fit them or for a loss that is no longer finite, NoSpaceError if the last checkpoint was not saved.
     """
     inputs = {"tokens": tokens, "tokenizer": tokenizer}
-    draft = artifact.begin(out, kind="run", version=VERSION, recipe=recipe, inputs=inputs, replace=replace)
+    draft = begin(out, kind="run", version=VERSION, recipe=recipe, inputs=inputs, replace=replace)
     if draft.finished is not None:
         return draft.finished
     with draft:
@@ -61,8 +61,8 @@ def pretrain(
             precision=recipe.precision,
             micro_batch_sequences=recipe.micro_batch_sequences,
         )
-        seal = functools.partial(artifact.seal, kind="weights", version=VERSION, recipe=recipe, inputs=inputs)
-        run = Run(trainer, draft, seal=seal, tokenizer_folder=tokenizer.path, keep=recipe.keep)
+        sealed = functools.partial(seal, kind="weights", version=VERSION, recipe=recipe, inputs=inputs)
+        run = Run(trainer, draft, seal=sealed, tokenizer_folder=tokenizer.path, keep=recipe.keep)
         counts = run.train(recipe.checkpoints, after_step=after_step, on_checkpoint=on_checkpoint)
         epochs = batches.epochs(recipe.num_steps * recipe.batch_sequences)
         return draft.finish(counts=counts | {"epochs": epochs})

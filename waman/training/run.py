@@ -7,8 +7,8 @@ from typing import Protocol
 import torch
 
 from waman import dataflow
-from waman.artifact import Draft
 from waman.dataflow import Counts
+from waman.draft import Draft
 from waman.errors import NoSpaceError
 from waman.log import MetricsFile, get_logger, progress
 from waman.model.count import num_parameters
@@ -23,7 +23,7 @@ OnCheckpoint = Callable[[Path], None]
 
 
 class Seal(Protocol):
-    """`artifact.seal` with kind, version, recipe and inputs bound: makes a folder of the run an artifact of its own."""
+    """`draft.seal` with kind, version, recipe and inputs bound: makes a folder of the run an artifact of its own."""
 
     def __call__(self, folder: Path, *, part: str, counts: Counts, lineage_from: Path) -> object:
         """Writes the manifest of `folder`, which will lie at `lineage_from`."""

@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from waman import artifact
 from waman.artifact import Artifact
 from waman.dataflow import Counts
+from waman.draft import begin
 from waman.errors import InputError
 from waman.model.config import ModelConfig
 from waman.tokens.sentencepiece import MODEL_FILE, convert_model
@@ -63,7 +63,7 @@ def convert(
     """
     kind = _kind_written(recipe)
     inputs = {"model": [model], "adapter": list(adapter)}
-    draft = artifact.begin(out, kind=kind, version=VERSION, recipe=recipe, inputs=inputs, replace=replace)
+    draft = begin(out, kind=kind, version=VERSION, recipe=recipe, inputs=inputs, replace=replace)
     if draft.finished is not None:
         return draft.finished
     with draft, ExitStack() as stack:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from waman.errors import InputError, RecipeError
-from waman.tokens.bpe import PLAIN_CHUNKS, SPACE
+from waman.tokens.bpe import CHUNKS, SPACE
 from waman.weights.configuration import read_json
 
 KEY_OF_TOKENIZER_JSON = "tokenizer.huggingface.json"
@@ -110,8 +110,8 @@ def read_entry(folder: Path, *, nearest: bool = False) -> Entry:
     entry, reasons = _byte_level(table) if level else _sentencepiece(table)
     if reasons and not nearest:
         raise RecipeError(
-            f"{path}: llama.cpp cannot run this tokenizer id for id: {'; '.join(reasons)}. Train one that it can "
-            "(train-tokenizer --set indentation=counted), or take the most alike: --set format.tokenizer=nearest"
+            f"{path}: llama.cpp cannot run this tokenizer id for id: {'; '.join(reasons)}. Train one with "
+            "waman train-tokenizer, or take the most alike: --set format.tokenizer=nearest"
         )
     template = folder / "chat_template.jinja"
     chat = template.read_text(encoding="utf-8") if template.is_file() else settings.get("chat_template")
@@ -196,7 +196,7 @@ def _unlike_words(table: Mapping[str, Any]) -> list[str]:
     for part in _parts(table.get("pre_tokenizer"), "pretokenizers"):
         if part["type"] == "Metaspace" and not part.get("split", True):
             continue
-        if part["type"] == "Split" and part["pattern"] == {"Regex": PLAIN_CHUNKS}:
+        if part["type"] == "Split" and part["pattern"] == {"Regex": CHUNKS}:
             continue
         rule = part.get("pattern", {}).get("Regex", part["type"])
         reasons.append(f"it cuts words by a rule that llama.cpp lacks ({rule})")

@@ -193,7 +193,10 @@ def _fill(decoder: Decoder, family: Family, files: list[Path]) -> None:
             elif name == HEAD:
                 tied_head = tensor
     if tied_head is not None and not torch.equal(tied_head.to(state["embedding.weight"]), state["embedding.weight"]):
-        raise InputError(f"{files[0].parent}: tie_word_embeddings is true, but {HEAD} differs from the embedding")
+        raise InputError(
+            f"{files[0].parent}: tie_word_embeddings is true, but {HEAD} differs from the embedding; "
+            "one of them is wrong: fetch both files again"
+        )
 
 
 def _on_meta(config: ModelConfig) -> Decoder:
@@ -239,9 +242,14 @@ def _weight_files(folder: Path) -> list[Path]:
         files = [folder / name for name in sorted(set(table.values()))]
         absent = [file.name for file in files if not file.is_file()]
         if absent:
-            raise InputError(f"{folder / INDEX_FILE}: names shards that are not there: {', '.join(absent)}")
+            raise InputError(
+                f"{folder / INDEX_FILE}: names shards that are not there: {', '.join(absent)}; fetch them too"
+            )
         return files
-    raise InputError(f"{folder}: no {WEIGHTS_FILE} and no {INDEX_FILE}; waman convert reads other formats")
+    raise InputError(
+        f"{folder}: no {WEIGHTS_FILE} and no {INDEX_FILE}; weights in other formats are not read: "
+        "convert them to safetensors (waman convert)"
+    )
 
 
 def _special_ids(tokenizer_dir: Path, vocab_size: int) -> dict[str, Any]:

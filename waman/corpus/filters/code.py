@@ -21,7 +21,7 @@ _LEGAL = re.compile(
 _COMMENT = re.compile(r"\s*(#|//|--|;|%)")
 _COMMENT_SIGNS = "#/-;% \t"
 _PREAMBLE = re.compile(r"#!|#.*coding[:=]")
-_BLOCK_COMMENT = re.compile(r"\s*/\*.*?\*/[ \t]*\n?", re.DOTALL)
+_BLOCK_COMMENT = re.compile(r"\s*(/\*.*?\*/|<!--.*?-->)[ \t]*\n?", re.DOTALL)
 
 
 @dataclass(frozen=True)

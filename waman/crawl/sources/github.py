@@ -4,8 +4,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from waman.crawl.licences import is_permissive, licence_of_text
-from waman.crawl.pieces import Piece
+from waman.crawl.left_out import LeftOut
+from waman.crawl.licences import UNKNOWN, licence_of_text, reason_against
+from waman.crawl.pieces import Piece, piece_left_out
 from waman.crawl.recipe import Github
 from waman.errors import InputError
 
@@ -37,7 +38,7 @@ def licence_of_folder(folder: Path) -> str | None:
     for path in sorted(folder.iterdir()):
         if path.is_file() and path.stem.lower().startswith(_LICENCE_NAMES):
             text = path.read_bytes()[:_MAX_LICENCE_BYTES].decode("utf-8", errors="replace")
-            stated.append(licence_of_text(text) or "unknown")
+            stated.append(licence_of_text(text) or UNKNOWN)
     return " AND ".join(dict.fromkeys(stated)) or None
 
 
@@ -61,15 +62,33 @@ def _walk(
     own = licence_of_folder(folder)
     licence = own or licence
     place = prefix + folder.relative_to(repository).as_posix() if folder != repository else group
-    if folder == repository or own is not None:
-        reason = "no_licence" if licence is None else "licence"
-        if licence is None or not is_permissive(licence):
-            yield Piece(folder, place, "left_out", 0, licence=licence, reason=reason)
-    for child in sorted(folder.iterdir()):
-        if child.name.startswith(".") or child.is_symlink():
-            continue
-        if child.is_dir() and child.name not in _PASSED_OVER:
+    against = reason_against(licence)
+    if against is not None and (folder == repository or own is not None):
+        sizes = [path.stat().st_size for path in _governed(folder, github)]
+        yield piece_left_out(folder, LeftOut(place, against, None, licence, len(sizes), sum(sizes)))
+    for child in _children(folder):
+        if child.is_dir():
             yield from _walk(child, repository, github, group=group, prefix=prefix, licence=licence)
-        elif child.is_file() and child.suffix.lower() in github.suffixes and licence and is_permissive(licence):
+        elif child.suffix.lower() in github.suffixes and against is None:
             name = prefix + child.relative_to(repository).as_posix()
             yield Piece(child, name, "code", child.stat().st_size, group=group, licence=licence)
+
+
+def _governed(folder: Path, github: Github) -> Iterator[Path]:
+    """The sources under a folder for which no licence further down holds."""
+    for child in _children(folder):
+        if child.is_dir() and licence_of_folder(child) is None:
+            yield from _governed(child, github)
+        elif child.is_file() and child.suffix.lower() in github.suffixes:
+            yield child
+
+
+def _children(folder: Path) -> list[Path]:
+    """The files and folders that count, in order."""
+    return [
+        child
+        for child in sorted(folder.iterdir())
+        if not child.name.startswith(".")
+        and not child.is_symlink()
+        and (child.is_file() or (child.is_dir() and child.name not in _PASSED_OVER))
+    ]

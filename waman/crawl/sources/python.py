@@ -10,8 +10,9 @@ from importlib import metadata
 from pathlib import Path, PurePosixPath
 
 from waman.artifact import Artifact
-from waman.crawl.licences import is_permissive, licence_of_metadata
-from waman.crawl.pieces import Piece
+from waman.crawl.left_out import LeftOut
+from waman.crawl.licences import licence_of_metadata, reason_against
+from waman.crawl.pieces import Piece, piece_left_out
 from waman.crawl.recipe import Python
 from waman.errors import InputError
 from waman.identity import hash_directory, hash_file, hash_json
@@ -84,32 +85,42 @@ def open_distributions(names: Sequence[str] | None = None, *, folder: Path | Non
 
 
 def plan_standard_library(folder: Path, python: Python) -> Iterator[Piece]:
-    """The sources of the standard library, a group for each top-level module."""
+    """The sources of the standard library, a group for each top-level module; one piece for each group left out."""
+    sources: dict[str, list[Path]] = {}
     for path in sorted(_sources_under(folder)):
-        relative = path.relative_to(folder)
-        module = _module(relative)
-        group = group_of_module(module)
+        group = group_of_module(_module(path.relative_to(folder)))
+        sources.setdefault(group, []).append(path)
         if _wanted(group, python):
-            yield _source(path, f"python/{relative.as_posix()}", group, LICENCE_OF_PYTHON, module)
+            relative = path.relative_to(folder)
+            yield _source(path, f"python/{relative.as_posix()}", group, LICENCE_OF_PYTHON, _module(relative))
+    for group, paths in sorted(sources.items()):
+        if not _wanted(group, python):
+            size = sum(path.stat().st_size for path in paths)
+            row = LeftOut(f"python/{group}", "recipe", None, LICENCE_OF_PYTHON, len(paths), size)
+            yield piece_left_out(folder, row)
 
 
 def plan_distributions(folder: Path, python: Python, names: Sequence[str] | None = None) -> Iterator[Piece]:
-    """The sources of the distributions with a permissive licence; one piece that was left out for each other one.
+    """The sources of the distributions that are wanted and have a permissive licence; one piece for each other one.
 
-    `names` are the groups of those that count; None: all.
+    `names` are the groups of those that count; None: all. What the recipe names and is not installed has its piece too.
     """
-    for group, distribution in _distributions(folder).items():
-        if not _wanted(group, python) or (names is not None and group not in names):
+    found = _distributions(folder)
+    for group, distribution in found.items():
+        if names is not None and group not in names:
             continue
         licence = _licence(distribution)
-        if group == _OWN or licence is None or not is_permissive(licence):
-            reason = "own" if group == _OWN else "no_licence" if licence is None else "licence"
-            yield Piece(folder, group, "left_out", 0, licence=licence, reason=reason)
-            continue
-        for relative, _ in _recorded(distribution):
-            path = folder / relative
-            if path.is_file():
-                yield _source(path, f"{group}/{relative}", group, licence, _module(Path(relative)))
+        paths = [(folder / name, name) for name, _ in _recorded(distribution) if (folder / name).is_file()]
+        reason = _reason_against(group, licence, python) or (None if paths else "no_sources")
+        if reason is None:
+            assert licence is not None
+            for path, name in paths:
+                yield _source(path, f"{group}/{name}", group, licence, _module(Path(name)))
+        else:
+            size = sum(path.stat().st_size for path, _ in paths)
+            yield piece_left_out(folder, LeftOut(group, reason, distribution.version, licence, len(paths), size))
+    for group in sorted({group_of_distribution(name) for name in python.distributions or ()} - found.keys()):
+        yield piece_left_out(folder, LeftOut(group, "not_installed"))
 
 
 def plan_folder(folder: Path, python: Python) -> Iterator[Piece]:
@@ -119,6 +130,17 @@ def plan_folder(folder: Path, python: Python) -> Iterator[Piece]:
     if any(folder.glob("*.dist-info")):
         return plan_distributions(folder, python)
     raise InputError(f"{folder} holds neither a standard library (os.py) nor distributions (*.dist-info)")
+
+
+def _reason_against(group: str, licence: str | None, python: Python) -> str | None:
+    """Why a distribution is not read, whatever it holds; None where it is."""
+    if group == _OWN:
+        return "own"
+    against = reason_against(licence)
+    if against is not None:
+        return against
+    listed = None if python.distributions is None else {group_of_distribution(name) for name in python.distributions}
+    return None if _wanted(group, python) and (listed is None or group in listed) else "recipe"
 
 
 def _wanted(group: str, python: Python) -> bool:

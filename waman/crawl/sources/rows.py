@@ -4,6 +4,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from waman.crawl.groups import group_of
 from waman.crawl.lines import BrokenLine, Line, read_lines
 from waman.crawl.pieces import Item, Piece, open_parquet
@@ -38,16 +41,47 @@ def read_parquet(piece: Piece, rows: Rows, *, name: str, group: Group | None, ma
                 "--set source.kind=rows --set source.text=COLUMN"
             )
         columns = list(dict.fromkeys(column for column in wanted if column in present))
-        groups = list(range(piece.start, piece.stop if piece.stop is not None else file.metadata.num_row_groups))
-        for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, row_groups=groups, columns=columns):
-            for row in batch.to_pylist():
+        for row_group in range(piece.start, piece.stop if piece.stop is not None else file.metadata.num_row_groups):
+            for row in _rows_of_group(file, row_group, columns):
                 number += 1
                 origin = f"{piece.name}:{number}"
+                if isinstance(row, str):
+                    yield _drop(name, origin, row, value=number)
+                    continue
                 text = row.get(rows.text)
                 if isinstance(text, str) and len(text) > max_bytes:
                     yield _drop(name, origin, "too_large", value=len(text))
                 else:
                     yield _to_document(row, rows, name=name, group=group, origin=origin, file=piece.name, number=number)
+
+
+def _rows_of_group(file: pq.ParquetFile, row_group: int, columns: list[str]) -> Iterator[Mapping[str, Any] | str]:
+    """Each row of a row group, or why it cannot be read: behind a damaged page none of its group can."""
+    left = int(file.metadata.row_group(row_group).num_rows)
+    batches = file.iter_batches(batch_size=_ROWS_AT_ONCE, row_groups=[row_group], columns=columns)
+    while left > 0:
+        try:
+            batch = next(batches, None)
+        except (pa.ArrowException, OSError) as error:
+            if isinstance(error, OSError) and error.errno is not None:  # the disk's, not the file's
+                raise
+            batch = None
+        if batch is None:
+            yield from ["corrupt"] * left
+            return
+        left -= batch.num_rows
+        try:
+            yield from batch.to_pylist()
+        except UnicodeDecodeError:
+            yield from map(_read_row, (batch.slice(place, 1) for place in range(batch.num_rows)))
+
+
+def _read_row(row: pa.RecordBatch) -> Mapping[str, Any] | str:
+    try:
+        found: Mapping[str, Any] = row.to_pylist()[0]
+    except UnicodeDecodeError:
+        return "invalid_utf8"
+    return found
 
 
 def _read_line(

@@ -8,7 +8,7 @@ TEMPLATES: Mapping[str, tuple[Template, ...]] = {
     "line_parses": (
         *plain(
             "Is this line of Python well formed? {line}",
-            "{line}\n\nIs this well-formed Python?",
+            "Is this well-formed Python?\n\n{line}",
             "Does this parse? {line}",
             "Would Python accept this line?\n\n{line}",
             "Yes or no: is this Python?\n\n{line}",
@@ -55,7 +55,7 @@ TEMPLATES: Mapping[str, tuple[Template, ...]] = {
         *plain(
             "What comes next? {line}",
             "Complete this line of Python by one sign or keyword: {line}",
-            "{line}\n\nHow does this line of Python go on?",
+            "How does this line of Python go on?\n\n{line}",
             "Which sign or keyword follows? {line}",
             "Go on with this line:\n\n{line}",
         ),

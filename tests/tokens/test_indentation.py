@@ -6,17 +6,14 @@ import pytest
 import tokenizers
 
 from tests.tokens import material
-from waman import settings
-from waman.errors import RecipeError
 from waman.tokens import bpe
-from waman.tokens.recipe import TokenizerRecipe
 from waman.tokens.tokenizer import Tokenizer, own_tokenizer
 
 
 @pytest.fixture(scope="module")
 def pieces() -> bpe.Pieces:
     texts = [*material.sources(), material.KOREAN * 20, material.PROSE * 20]
-    return bpe.learn_counted_pieces(texts, vocab_size=1200, character_coverage=0.9995)
+    return bpe.learn_pieces(texts, vocab_size=1200, character_coverage=0.9995)
 
 
 @pytest.fixture(scope="module")
@@ -67,14 +64,8 @@ def test_every_text_comes_back(tokenizer: Tokenizer) -> None:
 
 
 def test_text_without_line_ends_has_the_tokens_all_the_same() -> None:
-    found = bpe.learn_counted_pieces(["ab ab ab ab b b"], vocab_size=261 + 15 + 4 + 3, character_coverage=1.0)
+    found = bpe.learn_pieces(["ab ab ab ab b b"], vocab_size=261 + 15 + 4 + 3, character_coverage=1.0)
     assert set(found.characters) == {"a", "b", "▁", "\n"}
     assert found.merged[15:] == ("ab", "▁ab", "▁b")
     assert found.merges[15:] == (("a", "b"), ("▁", "ab"), ("▁", "b"))
     assert own_tokenizer(bpe.build(found)).decode([261 + 14]) == "\n" + " " * 15
-
-
-def test_the_recipe_chooses() -> None:
-    assert settings.load(TokenizerRecipe, None, ["indentation=counted"]).indentation == "counted"
-    with pytest.raises(RecipeError, match="expected one of 'learned', 'counted'"):
-        settings.load(TokenizerRecipe, None, ["indentation=other"])

@@ -1,12 +1,12 @@
-"""Documents cut into units of work."""
+"""Documents cut into units of work, for every door that reads documents."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from waman.artifact import Artifact
+from waman.artifact import Artifact, require_kind
 from waman.document import Document, document_files, read_file, row_ranges
-from waman.errors import InputError, KindError
+from waman.errors import InputError
 
 UNIT_BYTES = 64 << 20
 """Documents of a unit, before compression: about a minute's work."""
@@ -33,14 +33,20 @@ def cut_units(documents: Sequence[Artifact]) -> list[Rows]:
     units = []
     seen: dict[str, Path] = {}
     for one in documents:
-        if one.kind != "documents":
-            raise KindError(f"{one.path} is of kind '{one.kind}', expected 'documents'")
+        require_kind(one, "documents")
         if one.identity in seen:
             raise InputError(f"{one.path} is the same artifact as {seen[one.identity]}: give each only once")
         seen[one.identity] = one.path
-        for path in document_files(one):
-            units += [Rows(path, start, stop) for start, stop in row_ranges(path, max_bytes=UNIT_BYTES)]
+        units += cut_files(document_files(one))
     if not units:
         places = ", ".join(str(one.path) for one in documents) or "no input"
-        raise InputError(f"no document in {places}: every record was dropped before, or nothing was extracted")
+        raise InputError(
+            f"no document in {places}: every record was dropped before, or nothing was extracted; "
+            "see its dropped/ for the reasons"
+        )
     return units
+
+
+def cut_files(files: Iterable[Path]) -> list[Rows]:
+    """The units of some files of documents, in order; none of a file without documents."""
+    return [Rows(path, *rows) for path in files for rows in row_ranges(path, max_bytes=UNIT_BYTES)]
