@@ -42,7 +42,7 @@ for name in names:
 """
 
 
-_LOOKED_AT = [name for name in DOORS if name not in ("pretrain", "tune")]
+_LOOKED_AT = [name for name in DOORS if name not in ("pretrain", "pretrain-from", "tune")]
 """Runs keep checkpoints, not units, and go on without them: tests/training shows it."""
 
 
