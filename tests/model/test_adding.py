@@ -56,3 +56,28 @@ def test_the_changed_package_passes_the_tests_that_the_page_adds(changed: Path) 
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("[query and key norms] PASSED") >= 8
     assert "test_queries_and_keys_are_normed_before_they_are_turned_as_in_qwen3 PASSED" in done.stdout
+
+
+def test_weights_of_a_variant_that_no_family_knows_are_kept_whole_in_our_own_form(changed: Path) -> None:
+    code = """
+import torch
+from pathlib import Path
+from tests.model.variants import VARIANTS, build
+from waman.weights.configuration import FAMILIES, read_config, to_table
+from waman.weights.huggingface import load_decoder, save_weights
+config = VARIANTS["query and key norms"]
+decoder, folder = build(config, seed=3), Path("written")
+save_weights(decoder, config, None, folder, torch.float32)
+again = load_decoder(folder)
+same = again.config == config and all(torch.equal(again.state_dict()[n], w) for n, w in decoder.state_dict().items())
+print(read_config(folder)[1].model_type, same)
+try:
+    to_table(config, torch.float32, FAMILIES["llama"])
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=changed, capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines() == [
+        "waman True",
+        "RecipeError a llama model cannot be written: attention has an option that its config.json has no key for",
+    ], done.stderr
