@@ -35,7 +35,7 @@ DOORS = frozenset(
     {
         *("fetch", "extract", "refine", "mix", "decontaminate", "train_tokenizer", "tokenize", "export", "convert"),
         *("quantize", "pretrain", "generate", "chat", "compose", "tune", "align", "evaluate", "plan", "ablate"),
-        *("index", "trace", "serve", "demo", "certify", "load"),
+        *("index", "trace", "serve", "demo", "certify", "load", "extend_tokenizer"),
     }
 )
 """Names of the files that others may call as doors; `load` is the door of a model to Python."""

@@ -18,6 +18,7 @@ _PLACES = {
     "convert": "waman.weights.convert",
     "demo": "waman.journey.demo",
     "evaluate": "waman.evaluation.evaluate",
+    "extend_tokenizer": "waman.weights.extend_tokenizer",
     "extract": "waman.crawl.extract",
     "fetch": "waman.crawl.fetch",
     "load": "waman.inference.load",

@@ -26,6 +26,8 @@ class Door:
     settings: tuple[str, ...] = ()
     inputs: Mapping[str, str] = field(default_factory=dict)
     """Name of the input -> the artifact's place in the folder."""
+    verb: str | None = None
+    """The verb, where the door is called in more than one way."""
     dated: str = "no file"
     """Files whose bytes tell the time, as a shell pattern."""
 
@@ -50,6 +52,18 @@ DOORS: dict[str, Door] = {
         {"tokens": "tokenize", "tokenizer": "train-tokenizer"},
         dated="metrics.jsonl",
     ),
+    "extend-tokenizer": Door(
+        ("num_tokens=60",), {"weights": "pretrain/final", "documents": "refine", "mixture": "mix"}
+    ),
+    "pretrain-from": Door(
+        (
+            "num_tokens=10_240", "batch_tokens=512", "checkpoints.kind=every_steps", "checkpoints.steps=4",
+            "precision.kind=float32", "optimizer_state=restored", "replay_share=0.3",
+        ),
+        {"tokens": "tokenize", "start": "pretrain/checkpoints/step-8", "replay": "tokenize"},
+        verb="pretrain",
+        dated="metrics.jsonl",
+    ),
     "evaluate": Door(
         (
             "cloze.num_questions=40", "cloze.min_context_tokens=8", "cloze.min_option_tokens=8",
@@ -68,7 +82,7 @@ DOORS: dict[str, Door] = {
 
 def run(folder: Path, name: str, out: Path, *, workers: bool) -> Artifact:
     """Calls a door on the artifacts in the folder, its units in this process or in workers."""
-    (verb,) = (one for one in VERBS if one.name == name)
+    (verb,) = (one for one in VERBS if one.name == (DOORS[name].verb or name))
     opened = {one: open_input(folder / place) for one, place in DOORS[name].inputs.items()}
     inputs: dict[str, Any] = {
         one.name: (opened[one.name],) if one.many else opened[one.name] for one in verb.inputs if one.name in opened

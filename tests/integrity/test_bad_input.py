@@ -156,6 +156,7 @@ def nothing(processes: Processes, tmp_path: Path) -> Path:
         ("train-tokenizer", ("mix",), "no document in"),
         ("tokenize", ("mix", "train-tokenizer"), "no document in"),
         ("compose", ("mix",), "no document in"),
+        ("extend-tokenizer", ("pretrain/final",), "no document in"),
         ("evaluate", ("mix", "pretrain/final"), "no held-out document has a text"),
     ],
 )
@@ -165,7 +166,9 @@ def test_an_empty_corpus_is_refused_by_every_door(
     given = [
         processes.whole(place.partition("/")[0]) / Path(place).relative_to(Path(place).parts[0]) for place in inputs
     ]
-    ordered = [given[1], nothing, given[0]] if verb == "evaluate" else [nothing, *given]
+    ordered = [nothing, *given]
+    if verb in ("evaluate", "extend-tokenizer"):
+        ordered = [given[-1], nothing, *given[:-1]]
     shown = refused(verb, *ordered, "--out", "out")
     assert part in shown
     assert not Path("out").exists()
@@ -193,6 +196,10 @@ def test_a_tokenizer_from_another_model_is_refused(refused: Refused, processes: 
     assert "the one given is" in shown
     assert "give the tokenizer it was made with, or tokenize again" in shown
     model = Path(shutil.copytree(processes.whole("pretrain") / "final", tmp_path / "model"))
+    extended = processes.whole("extend-tokenizer")
+    shown = refused("pretrain", processes.whole("tokenize"), "--from", extended, "--out", "other-model")
+    assert f"that of {extended} is" in shown
+    assert f"their ids mean other tokens. Tokenize the documents with --tokenizer {extended}" in shown
     table = json.loads(path.read_text())
     table["model"]["vocab"] |= {"one piece more": len(table["model"]["vocab"])}
     (model / "tokenizer.json").write_text(json.dumps(table))

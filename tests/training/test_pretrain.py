@@ -243,6 +243,7 @@ def test_bad_inputs_are_refused_before_a_step_is_taken(
 
     other = write_tokenizer(tmp_path / "other", VOCAB_SIZE + 1)
     assert "give the tokenizer it was made with" in attempt(recipe, other)
+    assert recipe.model is not None
     wide = dataclasses.replace(recipe, model=dataclasses.replace(recipe.model, vocab_size=99))
     assert "model.vocab_size = 99, but the tokenizer has 64 entries; leave it out" in attempt(wide)
     unknown = dataclasses.replace(recipe, proportions={"books": 1.0, "web": 1.0})

@@ -27,13 +27,18 @@ def test_the_optimizer_is_set_as_llama_sets_it() -> None:
 
 def test_the_last_step_is_rounded_up_to_a_whole_batch() -> None:
     recipe = PretrainRecipe(model=ModelConfig(context_length=256), num_tokens=4097, batch_tokens=1024)
-    assert (recipe.num_steps, recipe.batch_sequences) == (5, 4)
+    assert (recipe.num_steps, recipe.batch_sequences(256)) == (5, 4)
 
 
 def test_a_batch_that_holds_no_whole_number_of_sequences_is_refused() -> None:
     expected = r"batch_tokens = 1000 is not a multiple of model.context_length = 256; a batch holds whole sequences"
     with pytest.raises(RecipeError, match=expected):
-        PretrainRecipe(batch_tokens=1000)
+        PretrainRecipe(model=ModelConfig(), batch_tokens=1000)
+    expected = r"batch_tokens = 4096 is not a multiple of sequence_length = 100; a batch holds whole sequences"
+    with pytest.raises(RecipeError, match=expected):
+        PretrainRecipe(model=ModelConfig(), sequence_length=100)
+    with pytest.raises(RecipeError, match=r"sequence_length = 512; expected at most the model's context_length, 256"):
+        PretrainRecipe(model=ModelConfig(), sequence_length=512)
 
 
 @pytest.mark.parametrize(
@@ -43,6 +48,8 @@ def test_a_batch_that_holds_no_whole_number_of_sequences_is_refused() -> None:
         ("batch_tokens=0", "batch_tokens = 0; expected more than 0"),
         ("micro_batch_sequences=0", "micro_batch_sequences = 0; expected more than 0"),
         ("keep=0", "keep = 0; expected more than 0"),
+        ("sequence_length=0", "sequence_length = 0; expected more than 0"),
+        ("replay_share=1.0", "replay_share = 1.0; expected more than 0 and under 1"),
         ("proportions.web=-1.0", "proportions.web = -1.0; expected 0 or more"),
         ("optimizer.learning_rate=0.0", "optimizer.learning_rate = 0.0; expected more than 0"),
         ("optimizer.beta1=1.0", "optimizer.beta1 = 1.0; expected 0 or more and under 1"),

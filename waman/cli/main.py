@@ -88,7 +88,7 @@ def _say(message: str) -> None:
 
 def _command(verb: Verb) -> Callable[..., None]:
     def run(**options: Any) -> None:
-        recipe = settings.load(resolve(verb.recipe), options["recipe"], options["set"] or ())
+        recipe = settings.load(resolve(verb.recipe), options["recipe"], _overrides(verb, options))
         if options["dry_run"]:
             print(settings.render(recipe), end="")
             return
@@ -101,6 +101,12 @@ def _command(verb: Verb) -> Callable[..., None]:
     run.__signature__ = _signature(verb)  # type: ignore[attr-defined]
     run.__name__ = verb.name
     return run
+
+
+def _overrides(verb: Verb, options: dict[str, Any]) -> list[str]:
+    """What --set says, then what the verb's shortcuts say."""
+    given = [(one.field, options[f"shortcut_{one.name}"]) for one in verb.shortcuts]
+    return [*(options["set"] or ()), *(f"{field}={value}" for field, value in given if value is not None)]
 
 
 def _show(verb: Verb, made: Any, *, as_json: bool) -> None:
@@ -122,13 +128,17 @@ def _signature(verb: Verb) -> inspect.Signature:
         )
 
     parameters = []
-    if verb.inputs:
-        names = " ".join(one.name.upper() + ("..." if one.many else "") for one in verb.inputs)
+    placed = [one for one in verb.inputs if one.by_place]
+    if placed:
+        names = " ".join(one.name.upper() + ("..." if one.many else "") for one in placed)
         place = typer.Argument(metavar=f"[{names}]", show_default=False, help="The inputs by place, in this order.")
         parameters.append(option("places", list[Path] | None, None, place))
     for one in verb.inputs:
-        details = typer.Option(f"--{one.name}", help=one.help + (" May be repeated." if one.many else ""))
+        details = typer.Option(f"--{_option(one)}", help=one.help + (" May be repeated." if one.many else ""))
         parameters.append(option(one.name, list[Path] | None, None, details))
+    for short in verb.shortcuts:
+        details = typer.Option(f"--{short.name}", metavar=short.metavar, help=short.help)
+        parameters.append(option(f"shortcut_{short.name}", str | None, None, details))
     parameters += [
         option("recipe", str | None, None, typer.Option(help="A shipped recipe's name or a .toml file.")),
         option("set", list[str] | None, None, typer.Option("--set", metavar="FIELD=VALUE", help="Override a field.")),
@@ -151,16 +161,20 @@ def _open_inputs(verb: Verb, options: dict[str, Any]) -> dict[str, Any]:
     for one in verb.inputs:
         found = [open_input(path, one.kinds) for path in named[one.name]]
         if not found and not one.optional:
-            raise InputError(f"{verb.name}: no {one.name}: give --{one.name} DIR ({one.help.rstrip('.')})")
+            raise InputError(f"{verb.name}: no {one.name}: give --{_option(one)} DIR ({one.help.rstrip('.')})")
         if len(found) > 1 and not one.many:
-            raise InputError(f"{verb.name}: {len(found)} times --{one.name}, expected one: leave the others out")
-        opened[one.name] = tuple(found) if one.many else found[0]
+            raise InputError(f"{verb.name}: {len(found)} times --{_option(one)}, expected one: leave the others out")
+        opened[one.name] = tuple(found) if one.many else found[0] if found else None
     return opened
+
+
+def _option(one: Input) -> str:
+    return one.option or one.name
 
 
 def _place(verb: Verb, named: dict[str, list[Path]], places: list[Path]) -> None:
     """Deals the unnamed inputs to those not named, in order; the first that may be repeated takes what is left over."""
-    waiting: list[Input] = [one for one in verb.inputs if not named[one.name]]
+    waiting: list[Input] = [one for one in verb.inputs if one.by_place and not named[one.name]]
     singles = sum(1 for one in waiting if not one.many and not one.optional)
     spare = len(places) - singles
     for one in waiting:

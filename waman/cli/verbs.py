@@ -1,7 +1,7 @@
 """The verbs that are doors: which recipe, which inputs, which function. Read without importing any of them."""
 
 import importlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 
@@ -15,6 +15,20 @@ class Input:
     """Kinds of artifact that fit; None: also raw files and directories."""
     many: bool = False
     optional: bool = False
+    option: str | None = None
+    """The option's name, where the input's own is no good word for it."""
+    by_place: bool = True
+    """Whether it may be given without its name."""
+
+
+@dataclass(frozen=True)
+class Shortcut:
+    """An option of a verb that sets one field of its recipe: what a person types often."""
+
+    name: str
+    field: str
+    metavar: str
+    help: str
 
 
 @dataclass(frozen=True)
@@ -30,6 +44,7 @@ class Verb:
     inputs: tuple[Input, ...] = ()
     shows: "Shows | None" = None
     """What to print of the artifact; None: where it is."""
+    shortcuts: tuple[Shortcut, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -44,7 +59,7 @@ class Shows:
 
 _DOCUMENTS = Input("documents", "Artifacts of documents.", ("documents",), many=True)
 _MIXTURE = Input("mixture", "What `mix` made of them: sampling proportions and held-out groups.", ("mixture",))
-_TOKENIZER = Input("tokenizer", "A tokenizer that `train-tokenizer` made.", ("tokenizer",))
+_TOKENIZER = Input("tokenizer", "What `train-tokenizer` made, or a model with its own.", ("tokenizer", "weights"))
 
 _WEIGHTS = Input("weights", "A model: a weights artifact or a Hugging Face directory.", ("weights",))
 _INSTRUCTIONS = Input("instructions", "What `compose` made.", ("instructions",), many=True)
@@ -107,10 +122,28 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb(
         "pretrain",
-        "Train a decoder on token shards; run again to resume.",
+        "Train a decoder on token shards, fresh or from another's weights; run again to resume.",
         "waman.training.recipe:PretrainRecipe",
         "waman.training.pretrain:pretrain",
-        (Input("tokens", "What `tokenize` made.", ("tokens",)), _TOKENIZER),
+        (
+            Input("tokens", "What `tokenize` made.", ("tokens",)),
+            replace(_TOKENIZER, optional=True),
+            Input(
+                "start",
+                "Go on from this model: a weights artifact or a Hugging Face directory.",
+                ("weights",),
+                optional=True,
+                option="from",
+                by_place=False,
+            ),
+            Input(
+                "replay",
+                "More of what `tokenize` made, read for replay_share of the sequences.",
+                ("tokens",),
+                optional=True,
+                by_place=False,
+            ),
+        ),
     ),
     Verb(
         "evaluate",
@@ -138,6 +171,19 @@ VERBS: tuple[Verb, ...] = (
         "waman.instruction.recipe:TuneRecipe",
         "waman.instruction.tune:tune",
         (_WEIGHTS, _INSTRUCTIONS),
+    ),
+    Verb(
+        "extend-tokenizer",
+        "Add tokens for a language to a model: to its tokenizer and to its embeddings.",
+        "waman.tokens.recipe:ExtendTokenizerRecipe",
+        "waman.weights.extend_tokenizer:extend_tokenizer",
+        (
+            _WEIGHTS,
+            _DOCUMENTS,
+            replace(_MIXTURE, help="Only its train split is learned from.", optional=True, by_place=False),
+        ),
+        Shows("waman.weights.extend_tokenizer:read_measure", "waman.weights.extend_tokenizer:render_measure"),
+        (Shortcut("tokens", "num_tokens", "N", "New tokens: --set num_tokens=N."),),
     ),
     Verb(
         "convert",

@@ -1,5 +1,8 @@
 """Self-attention, by the fastest correct path for its mask and device; no path stores who looks at whom."""
 
+import math
+from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import torch
@@ -8,8 +11,10 @@ from torch.nn import functional as F
 
 from waman.model.cache import KeyValueCache
 from waman.model.config import Attention
+from waman.model.kernels import FlexMask, attend_flexibly, attend_packed, flex_mask, packed
 from waman.model.masks import (
     Causal,
+    Document,
     Mask,
     Panel,
     allowed,
@@ -72,20 +77,49 @@ def attend_plainly(
     return attended
 
 
-Path = Literal["causal kernel", "one query", "panels"]
+Path = Literal["one query", "causal kernel", "panels", "flex", "varlen"]
+
+# From so many tokens on PyTorch's causal kernel is faster than panels on a CPU; in bf16 it never was, up to 4096
+# (`python -m benchmarks.attention`).
+CPU_KERNEL_FROM = {torch.float32: 4096}
+# A graph is compiled for FlexAttention's every use: not worth it for a few queries, nor possible for narrow heads.
+FLEX_FROM_QUERIES = 128
+FLEX_FROM_HEAD_DIM = 16
 
 
-def choose_path(mask: Mask, queries: Tensor, keys: Tensor, *, window: int | None, slopes: Tensor | None) -> Path:
-    """The fastest correct way to compute attention; shapes as in `attend`."""
-    query_length, key_length = queries.shape[2], keys.shape[2]
+def choose_path(
+    mask: Mask,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    query_length: int,
+    key_length: int,
+    head_dim: int,
+    window: int | None = None,
+    slopes: Tensor | None = None,
+    positions: Tensor | None = None,
+) -> Path:
+    """The fastest correct way to compute attention."""
     if query_length == 1:
         return "one query"
-    plain = isinstance(mask, Causal) and window is None and slopes is None and query_length == key_length
-    return "causal kernel" if plain and queries.device.type != "cpu" else "panels"
+    aligned = query_length == key_length and slopes is None and (window is None or positions is None)
+    causal = isinstance(mask, Causal) and aligned and window is None
+    if device.type != "cuda":
+        return "causal kernel" if causal and query_length >= CPU_KERNEL_FROM.get(dtype, math.inf) else "panels"
+    if dtype == torch.float64:
+        return "panels"
+    if causal:
+        return "causal kernel"
+    if isinstance(mask, Document) and aligned and dtype != torch.float32:
+        return "varlen"
+    return "flex" if query_length >= FLEX_FROM_QUERIES and head_dim >= FLEX_FROM_HEAD_DIM else "panels"
+
+
+Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 class MaskedAttention:
-    """`attend` under one mask, for all layers: chooses how to compute, and cuts the mask into panels once."""
+    """`attend` under one mask, for all layers: chooses how to compute, and prepares it once."""
 
     def __init__(
         self,
@@ -105,67 +139,105 @@ class MaskedAttention:
         self.window = window
         self.slopes = slopes
         self.positions = positions
-        self._panels: dict[tuple[int, int, int, int], list[Panel]] = {}
-        self._distances: dict[tuple[int, int], Distances] = {}
+        self._prepared: dict[tuple[object, ...], Attend] = {}
 
     def __call__(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         """Shapes as in `attend`. Raises InputError if the mask is of another shape than the tokens."""
-        match choose_path(self.mask, queries, keys, window=self.window, slopes=self.slopes):
-            case "one query":
-                return self._one_query(queries, keys, values)
-            case "causal kernel":
-                return F.scaled_dot_product_attention(queries, keys, values, is_causal=True, enable_gqa=True)
-            case "panels":
-                panels = self._cut(queries, keys)
-                return attend_in_panels(queries, keys, values, panels, distances=self._distances_of(queries, keys))
+        kind = (queries.shape, keys.shape, queries.dtype, queries.device)
+        if kind not in self._prepared:
+            path = choose_path(
+                self.mask,
+                device=queries.device,
+                dtype=queries.dtype,
+                query_length=queries.shape[2],
+                key_length=keys.shape[2],
+                head_dim=queries.shape[3],
+                window=self.window,
+                slopes=self.slopes,
+                positions=self.positions,
+            )
+            self._prepared[kind] = self.prepare(path, queries, keys)
+        return self._prepared[kind](queries, keys, values)
 
-    def _one_query(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    def prepare(self, path: Path, queries: Tensor, keys: Tensor) -> Attend:
+        """A function for inputs of these shapes, by one path; `choose_path` says which paths are correct."""
+        match path:
+            case "one query":
+                return self._one_query(queries, keys)
+            case "causal kernel":
+                return partial(F.scaled_dot_product_attention, is_causal=True, enable_gqa=True)
+            case "panels":
+                return partial(
+                    attend_in_panels, panels=self._cut(queries, keys), distances=self._distances(queries, keys)
+                )
+            case "flex":
+                return partial(attend_flexibly, mask=self._flex(queries, keys))
+            case "varlen":
+                assert isinstance(self.mask, Document)
+                require_shape(self.mask, len(keys), keys.shape[2])
+                documents = packed(self.mask)
+                if documents is None:
+                    return self.prepare("flex", queries, keys)
+                return partial(attend_packed, documents=documents, window=self.window)
+
+    def _one_query(self, queries: Tensor, keys: Tensor) -> Attend:
         """A row of scores for each head is small: PyTorch's kernel takes it whole, the mask as numbers to add."""
         batch, _, key_length, _ = keys.shape
+        device, dtype = queries.device, queries.dtype
         require_shape(self.mask, batch, key_length, positions=self.positions)
         if isinstance(self.mask, Causal) and self.slopes is None and self.positions is None:
-            near = slice(0 if self.window is None else max(0, key_length - self.window), None)
-            return F.scaled_dot_product_attention(queries, keys[:, :, near], values[:, :, near], enable_gqa=True)
-        seen = allowed(self.mask, 1, key_length, queries.device, window=self.window, positions=self.positions)[:, None]
-        bias = torch.zeros(seen.shape, dtype=queries.dtype, device=queries.device)
+            first = 0 if self.window is None else max(0, key_length - self.window)
+            return partial(_attend_from, first)
+        seen = allowed(self.mask, 1, key_length, device, window=self.window, positions=self.positions)[:, None]
+        bias = torch.zeros(seen.shape, dtype=dtype, device=device)
         if self.slopes is not None:
-            apart = distances(self.mask, 1, key_length, queries.device, positions=self.positions)[:, None]
-            bias = (-self.slopes[:, None, None] * apart).to(queries.dtype)
-        bias = bias.masked_fill(~seen, float("-inf"))
-        return F.scaled_dot_product_attention(queries, keys, values, attn_mask=bias, enable_gqa=True)
+            apart = distances(self.mask, 1, key_length, device, positions=self.positions)[:, None]
+            bias = (-self.slopes.to(device)[:, None, None] * apart).to(dtype)
+        return partial(
+            F.scaled_dot_product_attention, attn_mask=bias.masked_fill(~seen, float("-inf")), enable_gqa=True
+        )
 
     def _cut(self, queries: Tensor, keys: Tensor) -> list[Panel]:
         batch, num_heads, query_length, _ = queries.shape
-        shape = (batch, num_heads, query_length, keys.shape[2])
-        if shape not in self._panels:
-            self._panels[shape] = cut(
-                self.mask,
-                batch=batch,
-                query_length=query_length,
-                key_length=keys.shape[2],
-                max_queries=PANEL_QUERIES,
-                max_pairs=PANEL_BYTES // (queries.element_size() * num_heads),
-                dtype=queries.dtype,
-                device=queries.device,
-                window=self.window,
-                positions=self.positions,
-                width_step=HALF_WIDTH_STEP if queries.element_size() < 4 else 1,
-            )
-        return self._panels[shape]
+        return cut(
+            self.mask,
+            batch=batch,
+            query_length=query_length,
+            key_length=keys.shape[2],
+            max_queries=PANEL_QUERIES,
+            max_pairs=PANEL_BYTES // (queries.element_size() * num_heads),
+            dtype=queries.dtype,
+            device=queries.device,
+            window=self.window,
+            positions=self.positions,
+            width_step=HALF_WIDTH_STEP if queries.element_size() < 4 else 1,
+        )
 
-    def _distances_of(self, queries: Tensor, keys: Tensor) -> Distances | None:
+    def _distances(self, queries: Tensor, keys: Tensor) -> Distances | None:
         if self.slopes is None:
             return None
-        shape = (queries.shape[2], keys.shape[2])
-        if shape not in self._distances:
-            known = self.positions
-            if known is None:
-                known = positions_of(self.mask, shape[1], queries.device)
-            places = query_places(self.mask, *shape, queries.device)
-            rows = max(len(known), len(places))
-            at = known.expand(rows, -1).gather(1, places.expand(rows, -1))
-            self._distances[shape] = Distances(self.slopes.to(queries.device), at, known)
-        return self._distances[shape]
+        device, query_length, key_length = queries.device, queries.shape[2], keys.shape[2]
+        known = positions_of(self.mask, key_length, device) if self.positions is None else self.positions
+        places = query_places(self.mask, query_length, key_length, device)
+        rows = max(len(known), len(places))
+        at = known.expand(rows, -1).gather(1, places.expand(rows, -1))
+        return Distances(self.slopes.to(device), at, known)
+
+    def _flex(self, queries: Tensor, keys: Tensor) -> FlexMask:
+        return flex_mask(
+            self.mask,
+            batch=len(keys),
+            query_length=queries.shape[2],
+            key_length=keys.shape[2],
+            device=queries.device,
+            window=self.window,
+            slopes=self.slopes,
+            positions=self.positions,
+        )
+
+
+def _attend_from(first: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    return F.scaled_dot_product_attention(queries, keys[:, :, first:], values[:, :, first:], enable_gqa=True)
 
 
 class SelfAttention(nn.Module):

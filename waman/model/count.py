@@ -16,7 +16,7 @@ def num_parameters(config: ModelConfig) -> int:
     """Trainable numbers; a tied head counts once. Raises RecipeError without a vocab_size."""
     tables = 1 if config.tie_embeddings else 2
     numbers = tables * require_vocab_size(config) * config.model_dim
-    numbers += config.num_layers * (_block_matrices(config) + _block_biases(config)) + _norms(config)
+    numbers += config.num_layers * (_block_matrices(config) + _block_vectors(config)) + _norms(config)
     if isinstance(config.position, Learned):
         numbers += config.context_length * config.model_dim
     return numbers
@@ -46,7 +46,7 @@ def _block_matrices(config: ModelConfig) -> int:
     return attention + (_num_inner(config) + 1) * config.model_dim * config.feed_forward.hidden_dim
 
 
-def _block_biases(config: ModelConfig) -> int:
+def _block_vectors(config: ModelConfig) -> int:
     heads, feed_forward = config.attention, config.feed_forward
     numbers = 0
     if heads.bias:

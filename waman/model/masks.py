@@ -178,8 +178,7 @@ def cut(
     keys are a multiple of `width_step` where there are so many.
     Raises InputError if the mask is of another shape than the tokens.
     """
-    require_shape(mask, batch, key_length, positions=positions)
-    sight = sight_of(mask, query_length, key_length, window=window, positions=positions)
+    sight = sight_of(mask, batch, query_length, key_length, window=window, positions=positions)
     like = torch.empty(0, dtype=dtype, device=device)
     triangle = _bias(torch.ones(max_queries, max_queries, dtype=torch.bool).tril(), like)[None]
     panels: list[Panel] = []
@@ -245,14 +244,17 @@ class Sight:
         return x if len(x) == 1 else x[rows]
 
 
-def sight_of(mask: Mask, query_length: int, key_length: int, *, window: int | None, positions: Tensor | None) -> Sight:
-    """The mask's numbers, fetched from their device once."""
+def sight_of(
+    mask: Mask, batch: int, query_length: int, key_length: int, *, window: int | None, positions: Tensor | None
+) -> Sight:
+    """The mask's numbers, fetched from their device once. Raises InputError if they do not fit the tokens."""
+    require_shape(mask, batch, key_length, positions=positions)
     cpu = torch.device("cpu")
     ids = None
     ends = torch.full((1, key_length), key_length)
     match mask:
         case Document(document_ids=found):
-            ends, returning = _document_ends(found.cpu())
+            ends, returning = document_ends(found.cpu())
             ids = found.cpu() if returning else None
         case Tree(ends=found):
             mask = Tree(found.cpu())
@@ -274,7 +276,7 @@ def sight_of(mask: Mask, query_length: int, key_length: int, *, window: int | No
     )
 
 
-def _document_ends(ids: Tensor) -> tuple[Tensor, bool]:
+def document_ends(ids: Tensor) -> tuple[Tensor, bool]:
     """Where each token's document ends, and whether any document comes back after another: then the row's end."""
     length = ids.shape[1]
     changes = ids[:, 1:] != ids[:, :-1]

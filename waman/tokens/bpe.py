@@ -89,10 +89,12 @@ def learn_pieces(
     sample = _Sample(texts, counts, character_coverage, max_character_share)
     wanted = vocab_size - NUM_FIXED_TOKENS
     characters = sample.characters(wanted)
-    if len(characters) > wanted:
+    if len(characters) > wanted - len(_INDENTATIONS):
         raise InputError(
-            f"the text has {len(characters)} characters to cover, the vocabulary has room for {wanted}: "
-            f"set vocab_size to {len(characters) + NUM_FIXED_TOKENS}, or a lower max_character_share, with --replace"
+            f"the text has {len(characters)} characters to cover, the vocabulary has room for "
+            f"{max(0, wanted - len(_INDENTATIONS))} ({NUM_FIXED_TOKENS} tokens are fixed, {len(_INDENTATIONS)} are for "
+            f"indentation): set vocab_size to {len(characters) + len(_INDENTATIONS) + NUM_FIXED_TOKENS}, or a lower "
+            "max_character_share, with --replace"
         )
     pieces = sample.learn(wanted)
     if pieces.number < wanted:
@@ -120,14 +122,15 @@ class _Sample:
         """The characters with a token of their own in a vocabulary of so many pieces: fewer in a smaller one."""
         covered = covered_characters(self.counts, self.coverage)
         if self.max_share < 1:
-            covered = covered[: max(1, int(self.max_share * num_pieces))]
+            covered = covered[: max(1, int(self.max_share * (num_pieces - len(_INDENTATIONS))))]
         return [*covered, *(one for one in _ALWAYS if one not in covered)]
 
     def learn(self, num_pieces: int) -> Pieces:
         """Characters and merges: so many pieces, or as many as the texts give for a vocabulary of this size."""
         characters = self.characters(num_pieces)
         rare = sorted(self.counts.keys() - set(characters))
-        learned = json.loads(_train(self.texts, rare, num_pieces - len(_INDENTATIONS)).to_str())["model"]
+        num_learned = max(num_pieces - len(_INDENTATIONS), len(characters))
+        learned = json.loads(_train(self.texts, rare, num_learned).to_str())["model"]
         found = sorted(learned["vocab"], key=learned["vocab"].__getitem__)
         assert {piece for piece in found if len(piece) == 1} == set(characters)
         merged = tuple(piece for piece in found if len(piece) > 1)

@@ -42,3 +42,29 @@ class TokenizerRecipe:
 @dataclass(frozen=True)
 class TokenizeRecipe:
     """Nothing to set: the tokenizer and the mixture decide all."""
+
+
+@dataclass(frozen=True)
+class ExtendTokenizerRecipe:
+    """New tokens for a language, learned from text and added behind those that a tokenizer has."""
+
+    num_tokens: int = 1024
+    """New tokens, single characters included; `--tokens N` on the command line."""
+    character_coverage: float = 0.9995
+    """Share of the sample's characters that have a token of their own in the end; the rarer ones stay as they are."""
+    max_character_share: float = 0.5
+    """Share of the new tokens that single characters may take at most; byte-level tokenizers need none."""
+    sample_bytes: int = 64_000_000
+    """UTF-8 bytes of text per source to learn from; documents are drawn by a hash of `seed` and their id."""
+    measure_bytes: int = 2_000_000
+    """UTF-8 bytes of held-out text per source on which tokens per character are measured."""
+    seed: int = 0
+    """Draws the documents."""
+
+    def __post_init__(self) -> None:
+        for name in ("num_tokens", "sample_bytes", "measure_bytes"):
+            if getattr(self, name) < 1:
+                raise RecipeError(f"{name}: found {getattr(self, name)}, expected at least 1")
+        for name in ("character_coverage", "max_character_share"):
+            if not 0.0 < getattr(self, name) <= 1.0:
+                raise RecipeError(f"{name}: found {getattr(self, name)}, expected above 0, at most 1")

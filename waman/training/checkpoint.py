@@ -86,6 +86,7 @@ def save_state(trainer: Trainer, folder: Path) -> None:
     state = {
         "steps_done": trainer.steps_done,
         "tokens_read": trainer.tokens_read,
+        "optimizer_steps": trainer.earlier_steps + trainer.steps_done,
         "precision": str(trainer.dtype).removeprefix("torch."),
     }
     (folder / STATE_FOLDER).mkdir()
@@ -103,13 +104,38 @@ def restore(trainer: Trainer, checkpoint: Path) -> None:
         state = json.loads((folder / _STATE).read_text(encoding="utf-8"))
         trainer.dtype = _DTYPES[state["precision"]]
         trainer.steps_done, trainer.tokens_read = int(state["steps_done"]), int(state["tokens_read"])
-        saved = dict(safetensors.read(folder / _MOMENTS))
-        restore_moments(trainer.decoder, trainer.optimizer, saved, num_steps_done=trainer.steps_done)
+        trainer.earlier_steps = _put_moments(trainer, folder) - trainer.steps_done
     except (OSError, ValueError, KeyError) as error:
         raise InputError(
             f"{folder} is missing or damaged ({error!r}); remove {checkpoint} to go on from the one before it"
         ) from error
     trainer.decoder.load_state_dict(load_decoder(checkpoint).state_dict())
+
+
+def restore_moments_of(trainer: Trainer, weights: Path) -> None:
+    """Gives the trainer the moments of another run's checkpoint; its own steps are counted from 0.
+
+    Raises InputError where the directory has no training state, or a damaged one.
+    """
+    folder = weights / STATE_FOLDER
+    if not folder.is_dir():
+        raise InputError(
+            f"{weights} has no {STATE_FOLDER} to restore the optimizer from: give a checkpoint of a run "
+            '(RUN/checkpoints/step-N), or set optimizer_state = "fresh"'
+        )
+    try:
+        trainer.earlier_steps = _put_moments(trainer, folder)
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f'{folder} is damaged ({error!r}); set optimizer_state = "fresh"') from error
+
+
+def _put_moments(trainer: Trainer, folder: Path) -> int:
+    """Puts a training state's moments into the optimizer; gives how many steps they remember."""
+    state = json.loads((folder / _STATE).read_text(encoding="utf-8"))
+    num_steps = int(state.get("optimizer_steps", state["steps_done"]))
+    saved = dict(safetensors.read(folder / _MOMENTS))
+    restore_moments(trainer.decoder, trainer.optimizer, saved, num_steps_done=num_steps)
+    return num_steps
 
 
 def _sync(path: Path) -> None:

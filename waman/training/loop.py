@@ -68,6 +68,8 @@ class Trainer:
         self.num_steps = num_steps
         self.steps_done = 0
         self.tokens_read = 0
+        self.earlier_steps = 0
+        """Optimizer steps in other runs that the moments remember."""
         self._batches, self._recipe, self._schedule = batches, optimizer, schedule
         self._micro_batch = micro_batch_sequences
         self._lanes: Lanes | None = None

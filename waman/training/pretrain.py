@@ -1,59 +1,70 @@
-"""`waman pretrain`: token shards in, a run of a fresh decoder out."""
+"""`waman pretrain`: token shards in, a run of a decoder out, fresh or from another model's weights."""
 
-import dataclasses
 import functools
+from collections.abc import Mapping
 from pathlib import Path
 
 from waman.artifact import Artifact
 from waman.draft import begin, seal
-from waman.errors import RecipeError
+from waman.errors import InputError, RecipeError
 from waman.log import get_logger
-from waman.model.config import ModelConfig
-from waman.model.decoder import Decoder
-from waman.model.initialize import initialize
-from waman.tokens.shards import TokenShards, TokensInfo
-from waman.tokens.tokenizer import Tokenizer, require_same
+from waman.tokens.shards import Stream, TokenShards
 from waman.training.batches import Batches
+from waman.training.checkpoint import restore_moments_of
 from waman.training.loop import AfterStep, Trainer
 from waman.training.recipe import PretrainRecipe
 from waman.training.run import OnCheckpoint, Run
+from waman.training.start import begin_fresh, begin_from
 
-VERSION = 1
+VERSION = 2
+REPLAY_SHARE = 0.1
+"""Where the recipe says none."""
 
 
 def pretrain(
     recipe: PretrainRecipe,
     *,
     tokens: Artifact,
-    tokenizer: Artifact,
+    tokenizer: Artifact | None = None,
+    start: Artifact | None = None,
+    replay: Artifact | None = None,
     out: Path,
     replace: bool = False,
     after_step: AfterStep | None = None,
     on_checkpoint: OnCheckpoint | None = None,
 ) -> Artifact:
-    """Trains a fresh decoder on the train split; gives a run with `checkpoints/`, `final/` and `metrics.jsonl`.
+    """Trains a decoder on the train split; gives a run with `checkpoints/`, `final/` and `metrics.jsonl`.
 
-    Killed and called again it goes on from its newest checkpoint, to the same weights and losses. Raises InputError
-    for a corpus smaller than a sequence or another tokenizer than the tokens', RecipeError for a model or proportions
-    that do not fit them or for a loss that is no longer finite, NoSpaceError if the last checkpoint was not saved.
+    The decoder is fresh, or `start`'s, whose config and tokenizer are taken with its weights; `tokenizer` may then be
+    left out, or extend that of `start`. A share of the sequences is read from `replay`. Killed and called again it goes
+    on from its newest checkpoint, to the same weights and losses.
+
+    Raises InputError for a corpus smaller than a sequence or another tokenizer than the tokens', RecipeError for a
+    model or proportions that do not fit the inputs or for a loss that is no longer finite, NoSpaceError if the last
+    checkpoint was not saved.
     """
-    inputs = {"tokens": tokens, "tokenizer": tokenizer}
+    named = {"tokens": tokens, "tokenizer": tokenizer, "start": start, "replay": replay}
+    inputs = {name: one for name, one in named.items() if one is not None}
     draft = begin(out, kind="run", version=VERSION, recipe=recipe, inputs=inputs, replace=replace)
     if draft.finished is not None:
         return draft.finished
     with draft:
         shards = TokenShards.open(tokens)
+        if start is None:
+            beginning = begin_fresh(recipe, shards.info, tokenizer)
+        else:
+            beginning = begin_from(recipe, shards.info, tokenizer, start=start)
+        context_length = beginning.decoder.config.context_length
+        streams, proportions = _sources(recipe, shards, _open_replay(recipe, shards, replay))
         batches = Batches(
-            shards.streams["train"],
-            proportions=_proportions(shards, recipe),
-            context_length=recipe.model.context_length,
-            batch_sequences=recipe.batch_sequences,
+            streams,
+            proportions=proportions,
+            context_length=recipe.sequence_length or context_length,
+            batch_sequences=recipe.batch_sequences(context_length),
             seed=recipe.seed,
         )
-        decoder = Decoder(_complete(recipe.model, shards.info, Tokenizer.load(tokenizer.path)))
-        initialize(decoder, recipe.seed)
         trainer = Trainer(
-            decoder,
+            beginning.decoder,
             batches,
             num_steps=recipe.num_steps,
             optimizer=recipe.optimizer,
@@ -61,30 +72,58 @@ def pretrain(
             precision=recipe.precision,
             micro_batch_sequences=recipe.micro_batch_sequences,
         )
+        if start is not None and recipe.optimizer_state == "restored":
+            restore_moments_of(trainer, start.path)
         sealed = functools.partial(seal, kind="weights", version=VERSION, recipe=recipe, inputs=inputs)
-        run = Run(trainer, draft, seal=sealed, tokenizer_folder=tokenizer.path, keep=recipe.keep)
+        run = Run(trainer, draft, seal=sealed, tokenizer_folder=beginning.tokenizer, keep=recipe.keep)
         counts = run.train(recipe.checkpoints, after_step=after_step, on_checkpoint=on_checkpoint)
-        epochs = batches.epochs(recipe.num_steps * recipe.batch_sequences)
+        epochs = batches.epochs(recipe.num_steps * recipe.batch_sequences(context_length))
         return draft.finish(counts=counts | {"epochs": epochs})
 
 
-def _complete(config: ModelConfig, info: TokensInfo, tokenizer: Tokenizer) -> ModelConfig:
-    """The config with the tokenizer's vocab_size."""
-    require_same(tokenizer, info.tokenizer, what="the token shards")
-    if config.vocab_size not in (None, info.vocab_size):
-        raise RecipeError(
-            f"model.vocab_size = {config.vocab_size}, but the tokenizer has {info.vocab_size} entries; leave it out"
+def _open_replay(recipe: PretrainRecipe, shards: TokenShards, replay: Artifact | None) -> TokenShards | None:
+    """Raises InputError where the shards were made with another tokenizer, RecipeError for a share of nothing."""
+    if replay is None:
+        if recipe.replay_share is not None:
+            raise RecipeError(f"replay_share = {recipe.replay_share}, but there is no --replay DIR to read it from")
+        return None
+    opened = TokenShards.open(replay)
+    if opened.info.tokenizer != shards.info.tokenizer:
+        raise InputError(
+            f"{replay.path}: made with tokenizer {opened.info.tokenizer[:16]}, the tokens with "
+            f"{shards.info.tokenizer[:16]}: their ids mean other tokens. Tokenize the documents to replay with the "
+            "tokenizer of the tokens"
         )
-    return dataclasses.replace(config, vocab_size=info.vocab_size)
+    return opened
+
+
+def _sources(
+    recipe: PretrainRecipe, shards: TokenShards, replay: TokenShards | None
+) -> tuple[Mapping[str, Stream], dict[str, float]]:
+    """The streams to read and their proportions; those to replay are called `replay/SOURCE`."""
+    streams, proportions = dict(shards.streams["train"]), _proportions(shards, recipe)
+    if replay is None:
+        return streams, proportions
+    share = REPLAY_SHARE if recipe.replay_share is None else recipe.replay_share
+    again = _present(replay)
+    streams |= {f"replay/{source}": replay.streams["train"][source] for source in again}
+    return streams, {
+        **{source: (1 - share) * part for source, part in _shares(proportions).items()},
+        **{f"replay/{source}": share * part for source, part in _shares(again).items()},
+    }
+
+
+def _shares(proportions: Mapping[str, float]) -> dict[str, float]:
+    """Proportions that sum to 1."""
+    total = sum(proportions.values())
+    return {source: part / total for source, part in proportions.items()}
 
 
 def _proportions(shards: TokenShards, recipe: PretrainRecipe) -> dict[str, float]:
-    """The recipe's proportions, else the mixture's for the sources that have tokens to train on."""
-    present = shards.streams["train"]
+    """The recipe's proportions, else the mixture's."""
     if recipe.proportions is None:
-        for source in sorted(shards.proportions.keys() - present.keys()):
-            get_logger().warning("source '%s' has no tokens in the train split: left out", source)
-        return {source: share for source, share in shards.proportions.items() if source in present}
+        return _present(shards)
+    present = shards.streams["train"]
     unknown = sorted(recipe.proportions.keys() - present.keys())
     if unknown or not any(recipe.proportions.values()):
         raise RecipeError(
@@ -92,3 +131,11 @@ def _proportions(shards: TokenShards, recipe: PretrainRecipe) -> dict[str, float
             f"{', '.join(sorted(present)) or 'none'}"
         )
     return recipe.proportions
+
+
+def _present(shards: TokenShards) -> dict[str, float]:
+    """The mixture's proportions for the sources that have tokens to train on."""
+    present = shards.streams["train"]
+    for source in sorted(shards.proportions.keys() - present.keys()):
+        get_logger().warning("source '%s' has no tokens in the train split: left out", source)
+    return {source: share for source, share in shards.proportions.items() if source in present}

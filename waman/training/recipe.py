@@ -1,6 +1,7 @@
 """What a training run is told: the parts that every run shares, and the recipe of pretraining. Torch-free."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from waman.errors import RecipeError
 from waman.model.config import ModelConfig
@@ -105,22 +106,28 @@ Checkpointing = EverySteps | Evenly
 
 @dataclass(frozen=True)
 class PretrainRecipe:
-    """Trains a fresh model to predict the next token."""
+    """Trains a model to predict the next token: a fresh one, or one that `--from` names."""
 
-    model: ModelConfig = field(default_factory=ModelConfig)
-    """the model; its vocab_size is taken from the tokenizer"""
+    model: ModelConfig | None = None
+    """a fresh model, its vocab_size taken from the tokenizer; with --from absent, or that model's own shape"""
     num_tokens: int = 3_000_000
     """tokens to train on, rounded up to whole steps; a token counts each time it is read"""
     batch_tokens: int = 4096
-    """tokens per optimizer step; a multiple of model.context_length"""
+    """tokens per optimizer step; a multiple of a sequence's"""
+    sequence_length: int | None = None
+    """tokens per sequence; absent: the model's context_length, which it may not exceed"""
     proportions: dict[str, float] | None = None
     """share of the sequences by source, in any unit; absent: as the mixture says"""
+    replay_share: float | None = None
+    """share of the sequences that are read from --replay, in its own proportions; absent: 0.1 where it is given"""
     micro_batch_sequences: int = 4
     """sequences that go through the model at once, on each thread; changes memory and speed, not the gradient"""
     optimizer: AdamW = field(default_factory=AdamW)
     """the rule of one step"""
+    optimizer_state: Literal["fresh", "restored"] = "fresh"
+    """with --from, what the optimizer remembers: nothing, or the moments in that checkpoint's training_state"""
     schedule: Schedule = field(default_factory=Cosine)
-    """the learning rate over the steps"""
+    """the learning rate over the steps of this run; with --from it climbs anew"""
     precision: Precision = field(default_factory=Auto)
     """in which numbers the model computes"""
     checkpoints: Checkpointing = field(default_factory=Evenly)
@@ -138,16 +145,26 @@ class PretrainRecipe:
             require("keep", self.keep, self.keep > 0, "more than 0")
         for source, share in (self.proportions or {}).items():
             require(f"proportions.{source}", share, share >= 0, "0 or more")
-        if self.batch_tokens % self.model.context_length:
-            raise RecipeError(
-                f"batch_tokens = {self.batch_tokens} is not a multiple of model.context_length = "
-                f"{self.model.context_length}; a batch holds whole sequences"
-            )
+        if self.replay_share is not None:
+            require("replay_share", self.replay_share, 0 < self.replay_share < 1, "more than 0 and under 1")
+        if self.sequence_length is not None:
+            require("sequence_length", self.sequence_length, self.sequence_length > 0, "more than 0")
+        if self.model is not None:
+            self.batch_sequences(self.model.context_length)
 
-    @property
-    def batch_sequences(self) -> int:
-        """Sequences per optimizer step."""
-        return self.batch_tokens // self.model.context_length
+    def batch_sequences(self, context_length: int) -> int:
+        """Sequences per optimizer step of a model. Raises RecipeError where they do not fit it or each other."""
+        name, length = "model.context_length", context_length
+        if self.sequence_length is not None:
+            name, length = "sequence_length", self.sequence_length
+            expected = f"at most the model's context_length, {context_length}"
+            require(name, length, length <= context_length, expected)
+        if self.batch_tokens % length:
+            raise RecipeError(
+                f"batch_tokens = {self.batch_tokens} is not a multiple of {name} = {length}; "
+                "a batch holds whole sequences"
+            )
+        return self.batch_tokens // length
 
     @property
     def num_steps(self) -> int:

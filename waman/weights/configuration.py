@@ -1,5 +1,6 @@
 """config.json of a Hugging Face directory <-> ModelConfig, by the families that we know."""
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 import torch
 
 from waman.errors import InputError, RecipeError
-from waman.model.config import ModelConfig, require_vocab_size
+from waman.model.config import ModelConfig, Ntk, Rope, Unscaled, require_vocab_size
 from waman.weights.families.falcon import FALCON
 from waman.weights.families.family import Family
 from waman.weights.families.gpt2 import GPT2
@@ -25,7 +26,7 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
 
 def family_of(config: ModelConfig) -> Family:
     """The first family that can express a config."""
-    return next(family for family in FAMILIES.values() if not family.obstacles(config))
+    return next(family for family in FAMILIES.values() if not _obstacles(family, config))
 
 
 def to_table(config: ModelConfig, dtype: torch.dtype, family: Family | None = None) -> dict[str, Any]:
@@ -34,14 +35,40 @@ def to_table(config: ModelConfig, dtype: torch.dtype, family: Family | None = No
     `family` is `family_of(config)` where absent. Raises RecipeError where the family cannot express the config.
     """
     family = family or family_of(config)
-    obstacles = family.obstacles(config)
+    obstacles = _obstacles(family, config)
     if obstacles:
         raise RecipeError(f"a {family.model_type} model cannot be written: {'; '.join(obstacles)}")
+    require_vocab_size(config)
+    return _table(config, dtype, family)
+
+
+def _obstacles(family: Family, config: ModelConfig) -> list[str]:
+    """What the family names and, should it know of none, whether its config.json comes back as the config.
+
+    Fresh weights are left out: how they were drawn does not matter to those that are there.
+    """
+    config = dataclasses.replace(config, vocab_size=config.vocab_size or 1)
+    found = family.obstacles(config)
+    if found:
+        return found
+    if isinstance(config.position, Rope) and isinstance(config.position.scaling, Ntk):
+        # It is written as the larger theta that it is.
+        config = dataclasses.replace(config, position=dataclasses.replace(config.position, scaling=Unscaled()))
+    again = family.read(Keys(Path("config.json"), _table(config, torch.float32, family)))
+    lost = [
+        part.name
+        for part in dataclasses.fields(config)
+        if part.name != "initialization" and getattr(again, part.name) != getattr(config, part.name)
+    ]
+    return [f"{name} has an option that its config.json has no key for" for name in lost]
+
+
+def _table(config: ModelConfig, dtype: torch.dtype, family: Family) -> dict[str, Any]:
     name = str(dtype).removeprefix("torch.")
     return {
         "architectures": [family.architecture],
         "model_type": family.model_type,
-        "vocab_size": require_vocab_size(config),
+        "vocab_size": config.vocab_size,
         **family.write(config),
         "torch_dtype": name,  # for transformers before version 5
         "dtype": name,
