@@ -249,7 +249,7 @@ def _weight_files(folder: Path) -> dict[Path, set[str]]:
         raise InputError(f"{index}: no weight_map; expected tensor names with their file")
     files: dict[Path, set[str]] = {}
     for name, file in sorted(table.items(), key=lambda item: (str(item[1]), item[0])):
-        if not isinstance(file, str) or Path(file).name != file:
+        if not isinstance(file, str) or not file or Path(file).name != file:
             raise InputError(f"{index}: {name} is said to be in {file!r}; expected the name of a file beside the index")
         files.setdefault(folder / file, set()).add(name)
     absent = [file.name for file in files if not file.is_file()]
