@@ -21,6 +21,10 @@ MADE_BY: Mapping[str, str] = {
     "instructions": "`waman compose` makes it",
     "scores": "`waman evaluate` makes it",
     "demo": "`waman demo` makes it",
+    "meta": "`waman convert --set format.kind=meta` makes it",
+    "gguf": "`waman convert --set format.kind=gguf` makes it",
+    "files": "a directory of files",
+    "file": "a file",
 }
 """Where each kind of artifact comes from, for those who gave another."""
 

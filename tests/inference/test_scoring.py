@@ -6,7 +6,7 @@ from waman.inference import scoring
 from waman.inference.llm import LLM
 from waman.inference.scoring import Query, Score, score
 
-CONTEXTS = ["def encode(self, o):\n", "The cat sat on", "", "import json\n" * 6]
+CONTEXTS = ["def encode(self, o):", "The cat sat on", "", "import json\n" * 5 + "import json"]
 OPTIONS = [" the mat", " return json.dumps(o)", " x", "\n    pass\n" * 3]
 
 

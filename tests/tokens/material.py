@@ -78,7 +78,7 @@ class _NoRecipe:
 
 def write_artifact(folder: Path, files: Sequence[Sequence[Document]]) -> Artifact:
     """A documents artifact with the given files."""
-    draft = begin(folder, kind="documents", version=1, recipe=_NoRecipe(), inputs={})
+    draft = begin(folder, kind="documents", version=1, recipe=_NoRecipe(folder.name), inputs={})
     with draft:
         for number, some in enumerate(files):
             write_documents(draft.path / "data" / f"{number:05d}.parquet", some)

@@ -191,6 +191,9 @@ def test_a_source_that_is_no_model_is_refused(tmp_path: Path) -> None:
 def test_a_tokenizer_that_llama_cpp_cannot_run_is_refused_unless_near_is_enough(tmp_path: Path) -> None:
     pieces = bpe.learn_pieces(material.sources(), vocab_size=900, character_coverage=0.9995)
     own_tokenizer(bpe.build(pieces)).save(tmp_path)
+    table = json.loads((tmp_path / "tokenizer.json").read_text(encoding="utf-8"))
+    table["model"]["merges"] = list({left + right: [left, right] for left, right in table["model"]["merges"]}.values())
+    (tmp_path / "tokenizer.json").write_text(json.dumps(table), encoding="utf-8")
     save_weights(build(CONFIG), CONFIG, tmp_path, tmp_path / "model", torch.float32)
     model = open_input(tmp_path / "model")
     with pytest.raises(RecipeError, match="llama.cpp cannot run this tokenizer id for id".replace(".", r"\.")):

@@ -12,7 +12,7 @@ import torch
 
 from tests.tokens import material
 from tests.weights.test_huggingface import TINY, build, in_transformers
-from waman import artifact
+from waman import draft
 from waman.artifact import Artifact, open_artifact, open_input, verify
 from waman.cli import main as command_line
 from waman.dataflow import Inline
@@ -79,7 +79,7 @@ def test_the_old_vocabulary_keeps_its_ids_rows_and_logits(
     make_model: MakeModel, documents: Artifact, mixture: Artifact, tmp_path: Path, tied: bool,
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(artifact, "Local", Inline)
+    monkeypatch.setattr(draft, "Local", Inline)
     model = make_model(tie_embeddings=tied)
     out = tmp_path / "extended"
     inputs = [model, "--documents", documents.path, "--mixture", mixture.path]
@@ -213,7 +213,7 @@ def test_what_cannot_be_extended_is_refused(
     make_model: MakeModel, documents: Artifact, tmp_path: Path, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(artifact, "Local", Inline)
+    monkeypatch.setattr(draft, "Local", Inline)
     model = make_model()
 
     def refused(*arguments: object) -> str:
@@ -240,7 +240,7 @@ def test_documents_without_text_are_refused(make_model: MakeModel, tmp_path: Pat
     nothing = material.write_artifact(tmp_path / "nothing", [[Document("a", "", "web", "group")]])
     none = material.write_artifact(tmp_path / "none", [[]])
     weights = open_input(make_model())
-    for documents, message in ((nothing, "no text to learn tokens from"), (none, "expected at least one")):
+    for documents, message in ((nothing, "no text to learn tokens from"), (none, "no document in")):
         with pytest.raises(InputError, match=message):
             extend_tokenizer(
                 ExtendTokenizerRecipe(num_tokens=NEW), weights=weights, documents=[documents],

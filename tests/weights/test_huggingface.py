@@ -319,12 +319,45 @@ def test_an_index_that_names_a_missing_shard_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_shard_that_lacks_what_the_index_promises_is_refused(tmp_path: Path) -> None:
+    """Even where another shard has it: one of the two is of another writing."""
+    save_weights(build(TINY), TINY, None, tmp_path, torch.float32, max_shard_bytes=12_000)
+    first, second = sorted(tmp_path.glob("*.safetensors"))[:2]
+    named, others = dict(safetensors.read(first)), dict(safetensors.read(second))
+    lost = [others.popitem() for _ in range(2)]
+    safetensors.write(second, others)
+    safetensors.write(first, named | {name: tensor.clone() for name, tensor in lost})
+    with pytest.raises(InputError) as caught:
+        load_decoder(tmp_path)
+    assert f"{second.name}: lacks what model.safetensors.index.json promises: missing " in str(caught.value)
+    assert all(name in str(caught.value) for name, _ in lost)
+
+
+@pytest.mark.parametrize("place", ["../model.safetensors", "/model.safetensors", 1, ""])
+def test_an_index_that_names_no_file_beside_it_is_refused(tmp_path: Path, place: Any) -> None:
+    save_weights(build(TINY), TINY, None, tmp_path / "in", torch.float32, max_shard_bytes=12_000)
+    path = tmp_path / "in" / "model.safetensors.index.json"
+    index = json.loads(path.read_text())
+    index["weight_map"]["model.norm.weight"] = place
+    path.write_text(json.dumps(index))
+    with pytest.raises(InputError) as caught:
+        load_decoder(tmp_path / "in")
+    assert f"model.norm.weight is said to be in {place!r}; expected the name of a file beside" in str(caught.value)
+
+
+def test_a_shard_that_was_cut_short_is_refused(tmp_path: Path) -> None:
     save_weights(build(TINY), TINY, None, tmp_path, torch.float32, max_shard_bytes=12_000)
     shard = sorted(tmp_path.glob("*.safetensors"))[1]
-    named = dict(safetensors.read(shard))
-    lost = named.popitem()[0]
-    safetensors.write(shard, named)
-    with pytest.raises(InputError, match=f"missing {lost}"):
+    whole = shard.read_bytes()
+    for length in (len(whole) - 1, len(whole) // 2, 100, 4, 0):
+        shard.write_bytes(whole[:length])
+        with pytest.raises(InputError, match=f"{shard.name}: cut short or not in safetensors format"):
+            load_decoder(tmp_path)
+
+
+def test_a_pickle_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(to_table(TINY, torch.float32)))
+    (tmp_path / "pytorch_model.bin").touch()
+    with pytest.raises(InputError, match=r"but pytorch_model\.bin: save it again from transformers 5"):
         load_decoder(tmp_path)
 
 

@@ -2,7 +2,7 @@
 
 import math
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ INDEX_FILE = "model.safetensors.index.json"
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
 HEAD = "lm_head.weight"
 MAX_SHARD_BYTES = 5 * 10**9
+SLAB_BYTES = 2**24
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,15 @@ class Place:
         return found.T if self.transposed else found
 
     def write(self, ours: Tensor, theirs: Tensor) -> None:
-        """Puts their tensor into ours."""
+        """Puts their tensor into ours, in slabs: what another type, device or order makes a copy of stays small."""
         value = theirs.T if self.transposed else theirs
-        if isinstance(self.rows, slice):
-            ours[self.rows].copy_(value)
-        else:
-            ours[self.rows] = value.to(device=ours.device, dtype=ours.dtype)
+        into = ours[self.rows] if isinstance(self.rows, slice) else ours
+        for start, stop in _slabs(value):
+            part = value[start:stop]
+            if isinstance(self.rows, slice):
+                into[start:stop].copy_(part)
+            else:
+                into[self.rows[start:stop]] = part.to(device=ours.device, dtype=ours.dtype)
 
 
 def places(config: ModelConfig, family: Family | None = None) -> dict[str, Place]:
@@ -130,8 +134,7 @@ def save_weights(
     known = places(config, family)
     shards = _shards({name: place.shape for name, place in known.items()}, dtype.itemsize, max_shard_bytes)
     for file, names in shards.items():
-        tensors = {name: known[name].read(state[known[name].name]).to(dtype) for name in names}
-        safetensors.write(folder / file, tensors)
+        safetensors.write(folder / file, {name: known[name].read(state[known[name].name]) for name in names}, dtype)
     if len(shards) > 1:
         size = sum(math.prod(place.shape) for place in known.values()) * dtype.itemsize
         files = {name: file for file, names in shards.items() for name in names}
@@ -162,10 +165,13 @@ def load_decoder(folder: Path, dtype: torch.dtype = torch.float32, device: str |
     the config: every missing, extra and mis-shaped tensor is named.
     """
     config, family = read_config(folder)
-    files = _weight_files(folder)
+    promised = _weight_files(folder)
+    files = list(promised)
     found: dict[str, tuple[int, ...]] = {}
-    for file in files:
-        found |= safetensors.shapes(file)
+    for file, names in promised.items():
+        there = safetensors.shapes(file)
+        _require_promised(file, names - there.keys())
+        found |= there
     _require_fit({name: found[old] for name, old in _full_names(found, family).items()}, config, family, str(folder))
     decoder = _on_meta(config).to(dtype).to_empty(device=device)
     decoder.position.build_tables(torch.device(device))
@@ -192,10 +198,9 @@ def _fill(decoder: Decoder, family: Family, files: list[Path]) -> None:
                 known[full].write(state[known[full].name], tensor)
             elif name == HEAD:
                 tied_head = tensor
-    if tied_head is not None and not torch.equal(tied_head.to(state["embedding.weight"]), state["embedding.weight"]):
+    if tied_head is not None and not _equal(tied_head, state["embedding.weight"]):
         raise InputError(
-            f"{files[0].parent}: tie_word_embeddings is true, but {HEAD} differs from the embedding; "
-            "one of them is wrong: fetch both files again"
+            f"{files[0].parent}: tie_word_embeddings is true, but {HEAD} differs from the embedding; fetch it again"
         )
 
 
@@ -232,24 +237,47 @@ def _harmless(name: str, config: ModelConfig, family: Family) -> bool:
     return name.endswith(family.buffers) or (config.tie_embeddings and name == HEAD)
 
 
-def _weight_files(folder: Path) -> list[Path]:
+def _weight_files(folder: Path) -> dict[Path, set[str]]:
+    """The files, each with the tensors that an index promises in it."""
     if (folder / WEIGHTS_FILE).is_file():
-        return [folder / WEIGHTS_FILE]
-    if (folder / INDEX_FILE).is_file():
-        table = read_json(folder / INDEX_FILE).get("weight_map")
-        if not isinstance(table, dict) or not table:
-            raise InputError(f"{folder / INDEX_FILE}: no weight_map; expected tensor names with their file")
-        files = [folder / name for name in sorted(set(table.values()))]
-        absent = [file.name for file in files if not file.is_file()]
-        if absent:
-            raise InputError(
-                f"{folder / INDEX_FILE}: names shards that are not there: {', '.join(absent)}; fetch them too"
-            )
-        return files
-    raise InputError(
-        f"{folder}: no {WEIGHTS_FILE} and no {INDEX_FILE}; weights in other formats are not read: "
-        "convert them to safetensors (waman convert)"
-    )
+        return {folder / WEIGHTS_FILE: set()}
+    if not (folder / INDEX_FILE).is_file():
+        pickled = sorted(path.name for path in folder.glob("pytorch_model*.bin"))
+        found = f", but {', '.join(pickled)}: save it again from transformers 5, which writes safetensors"
+        other = "; weights in other formats are not read: convert them to safetensors (waman convert)"
+        raise InputError(f"{folder}: no {WEIGHTS_FILE} and no {INDEX_FILE}{found if pickled else other}")
+    index = folder / INDEX_FILE
+    table = read_json(index).get("weight_map")
+    if not isinstance(table, dict) or not table:
+        raise InputError(f"{index}: no weight_map; expected tensor names with their file")
+    files: dict[Path, set[str]] = {}
+    for name, file in sorted(table.items(), key=lambda item: (str(item[1]), item[0])):
+        if not isinstance(file, str) or not file or Path(file).name != file:
+            raise InputError(f"{index}: {name} is said to be in {file!r}; expected the name of a file beside the index")
+        files.setdefault(folder / file, set()).add(name)
+    absent = [file.name for file in files if not file.is_file()]
+    if absent:
+        raise InputError(f"{index}: names shards that are not there: {', '.join(absent)}; fetch them again")
+    return files
+
+
+def _require_promised(file: Path, lacking: set[str]) -> None:
+    if lacking:
+        raise InputError(
+            f"{file}: lacks what {INDEX_FILE} promises: missing {', '.join(sorted(lacking))}; fetch both again"
+        )
+
+
+def _slabs(tensor: Tensor) -> Iterator[tuple[int, int]]:
+    """Ranges of rows of at most SLAB_BYTES in the widest type; at least one row each."""
+    rows = max(1, SLAB_BYTES // (8 * max(1, tensor[0].numel())))
+    for start in range(0, len(tensor), rows):
+        yield start, min(start + rows, len(tensor))
+
+
+def _equal(theirs: Tensor, ours: Tensor) -> bool:
+    same_shape = theirs.shape == ours.shape
+    return same_shape and all(torch.equal(theirs[a:b].to(ours), ours[a:b]) for a, b in _slabs(theirs))
 
 
 def _special_ids(tokenizer_dir: Path, vocab_size: int) -> dict[str, Any]:

@@ -25,21 +25,21 @@ DTYPE_NAMES = {
 }
 
 
-def write(path: Path, tensors: Mapping[str, Tensor]) -> None:
+def write(path: Path, tensors: Mapping[str, Tensor], dtype: torch.dtype | None = None) -> None:
     """Writes tensors as the safetensors library lays them out, one at a time: no second copy in memory.
 
-    Widest dtype first, then by name, so that equal tensors give equal bytes. The file is whole or as before; raises
-    OSError where the disk is full.
+    dtype: what they are written in; absent: each in its own. Widest first, then by name, so that equal tensors give
+    equal bytes. The file is whole or as before; raises OSError where the disk is full.
     """
-    names = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
+    kinds = {name: dtype or tensor.dtype for name, tensor in tensors.items()}
+    names = sorted(tensors, key=lambda name: (-kinds[name].itemsize, name))
     header: dict[str, object] = {"__metadata__": {"format": "pt"}}
     end = 0
     for name in names:
-        tensor = tensors[name]
-        start, end = end, end + tensor.numel() * tensor.element_size()
+        start, end = end, end + tensors[name].numel() * kinds[name].itemsize
         header[name] = {
-            "dtype": DTYPE_NAMES[tensor.dtype],
-            "shape": list(tensor.shape),
+            "dtype": DTYPE_NAMES[kinds[name]],
+            "shape": list(tensors[name].shape),
             "data_offsets": [start, end],
         }
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
@@ -51,7 +51,7 @@ def write(path: Path, tensors: Mapping[str, Tensor]) -> None:
             file.write(len(text).to_bytes(8, "little"))
             file.write(text)
             for name in names:
-                flat = tensors[name].detach().cpu().contiguous().view(-1)
+                flat = tensors[name].detach().to("cpu", kinds[name]).contiguous().view(-1)
                 file.write(flat.view(torch.uint8).numpy().data)
             file.flush()
             os.fsync(file.fileno())
