@@ -73,7 +73,10 @@ DOORS: dict[str, Door] = {
     ),
     "compose": Door(("max_characters=300",), {"documents": "refine", "mixture": "mix"}),
     "tune": Door(
-        ("num_tokens=24_000", "checkpoints.kind=every_steps", "checkpoints.steps=6", "precision.kind=float32"),
+        (
+            "num_tokens=16_384", "micro_batch_sequences=4", "checkpoints.kind=every_steps", "checkpoints.steps=8",
+            "precision.kind=float32",
+        ),
         {"weights": "pretrain/final", "instructions": "compose"},
         dated="metrics.jsonl",
     ),

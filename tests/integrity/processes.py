@@ -3,6 +3,7 @@
 import fnmatch
 import json
 import multiprocessing
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -86,7 +87,7 @@ class Processes:
             while not out.exists() and process.is_alive():
                 time.sleep(_POLL_SECONDS)
             self.spans[name, workers] = time.monotonic() - begun
-            end(process, code=0)
+            end(process, name, code=0)
         return out
 
     def kill(self, name: str, out: Path, *, after: float, workers: bool) -> bool:
@@ -95,13 +96,17 @@ class Processes:
         time.sleep(after)
         process.kill()
         process.join(_PATIENCE_SECONDS)
-        assert process.exitcode in (0, -9), "the door failed of itself"
+        ended = process.exitcode
+        assert ended in (0, -signal.SIGKILL), f"{name} failed of itself, with {ended}, before it was killed"
         return not out.exists()
 
 
-def end(process: Any, *, code: int) -> None:
+def end(process: Any, name: str, *, code: int) -> None:
+    """Waits for a door's end, which must be with this exit code."""
     process.join(_PATIENCE_SECONDS)
-    assert process.exitcode == code
+    ended = process.exitcode
+    assert ended is not None, f"{name} still runs after {_PATIENCE_SECONDS:.0f} s"
+    assert ended == code, f"{name} ended with {ended}, expected {code}"
 
 
 @contextmanager
@@ -116,8 +121,9 @@ def processes_of(folder: Path) -> Iterator[Processes]:
 def what_was_made(out: Path, name: str) -> dict[str, object]:
     """The hashes of all files but the dated ones, and of the metrics what is not dated."""
     made = open_artifact(out)
-    assert made.manifest is not None
-    assert verify(made) == []
+    assert made.manifest is not None, f"{name} left no manifest"
+    damaged = verify(made)
+    assert not damaged, f"files of {name} are not as its manifest states: {damaged}"
     found: dict[str, object] = {
         path: stated["sha256"]
         for path, stated in made.manifest.files.items()
@@ -126,6 +132,7 @@ def what_was_made(out: Path, name: str) -> dict[str, object]:
     metrics = out / "metrics.jsonl"
     if metrics.is_file():
         lines = [json.loads(line) for line in metrics.read_text().splitlines()]
-        assert [line["step"] for line in lines] == list(range(1, len(lines) + 1))
+        steps = [line["step"] for line in lines]
+        assert steps == list(range(1, len(lines) + 1)), f"the metrics of {name} leave out or repeat steps: {steps}"
         found["metrics.jsonl"] = [{key: line[key] for key in line if key != "tokens_per_second"} for line in lines]
     return found

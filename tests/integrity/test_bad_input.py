@@ -259,5 +259,5 @@ def test_a_second_process_on_one_output_is_told_of_the_first(
         os.kill(first.pid, signal.SIGCONT)
     assert f"out.partial is being written by process {first.pid} on " in shown
     assert "wait for it, or give another --out" in shown
-    end(first, code=0)
+    end(first, "extract", code=0)
     assert what_was_made(tmp_path / "out", "extract") == what_was_made(processes.whole("extract"), "extract")

@@ -47,9 +47,10 @@ def stop_and_go_on(processes: Processes, name: str, *, draw: random.Random, numb
 
 def finish_and_compare(processes: Processes, name: str, out: Path, before: Work, *, whole: Path, workers: bool) -> None:
     """Runs a killed door to its end: nothing of the work `before` is done again, and the bytes are those of `whole`."""
-    end(processes.start(name, out, workers=workers), code=0)
+    end(processes.start(name, out, workers=workers), name, code=0)
     after = {path: (inode, written) for path, (inode, written) in json.loads(noted(out).read_text()).items()}
-    assert before.items() <= after.items()
+    redone = [path for path in before if after.get(path) != before[path]]
+    assert not redone, "finished work was done again"
     assert what_was_made(out, name) == what_was_made(whole, name)
     assert not out.with_name(out.name + ".partial").exists()
 
@@ -60,7 +61,7 @@ def kill_before_the_end(processes: Processes, name: str, *, draw: random.Random,
     for attempt in range(10):
         out = processes.folder / f"{name}-{number}-{attempt}"
         if processes.kill(name, out, after=draw.uniform(0, span), workers=workers):
-            assert not out.exists()
-            assert out.with_name(out.name + ".partial").is_dir()
+            partial = out.with_name(out.name + ".partial")
+            assert partial.is_dir(), f"{name} was killed in the middle and left nothing"
             return out
-    pytest.fail(f"ten kills in {span:.2f} s all fell behind the end")
+    pytest.fail(f"ten kills of {name}, drawn from the {span:.2f} s that it took, all fell behind its end")

@@ -3,7 +3,11 @@
 Else the loading would fill the time before the first unit is done, and few kills would fall behind it.
 """
 
-import torch._dynamo  # noqa: F401  the first step of an optimizer imports it
+# What would load each of them:
+import numpy.ma  # noqa: F401  the first `numpy.unique`
+import pyarrow.acero
+import pyarrow.dataset  # noqa: F401  the first file that is read
+import torch._dynamo  # noqa: F401  the first step of an optimizer
 
 from waman.crawl.language import identify
 
