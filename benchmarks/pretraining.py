@@ -16,9 +16,10 @@ from waman.model.config import Attention, ModelConfig, Swiglu
 from waman.model.count import num_parameters
 from waman.model.decoder import Decoder
 from waman.model.initialize import initialize
+from waman.model.recipe import Bfloat16, Float32, Precision
 from waman.training.batches import Batch
 from waman.training.loop import Trainer
-from waman.training.recipe import AdamW, Bfloat16, Cosine, Float32, Precision
+from waman.training.recipe import AdamW, Cosine
 from waman.training.throughput import matrix_flops_per_second, throughput
 
 # model_dim, hidden_dim, num_layers

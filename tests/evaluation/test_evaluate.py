@@ -1,5 +1,6 @@
 """The door, on a small world with an untrained model: every figure is made, and made as its parts say."""
 
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -25,6 +26,7 @@ from waman.evaluation.measure import answer_likelihoods
 from waman.evaluation.prepare import Setting
 from waman.evaluation.recipe import BitsPerByte, Cloze, EvaluateRecipe, Instructions, Overlap
 from waman.evaluation.report import read_scores, render
+from waman.model.recipe import Bfloat16, Float32
 from waman.settings import Off
 from waman.tokens.chat import Turn, render_turns
 from waman.tokens.tokenizer import Tokenizer
@@ -36,6 +38,7 @@ RECIPE = EvaluateRecipe(
     cloze=CLOZE,
     instructions=Instructions(num_questions=5, num_written=3, max_answer_tokens=5),
     overlap=Overlap(words=3, threshold=0.2),
+    precision=Float32(),
 )
 
 
@@ -235,6 +238,7 @@ def test_the_model_alone_answers_the_same_questions_without_the_other_scorers(
         bits=BitsPerByte(scorers=(), max_bytes=5000),
         cloze=Cloze(**{**CLOZE.__dict__, "scorers": ()}),
         overlap=Off(),
+        precision=Float32(),
     )
     alone = evaluate(
         recipe, weights=weights, documents=[documents], mixture=mixture, out=tmp_path / "alone", executor=Inline()
@@ -247,6 +251,36 @@ def test_the_model_alone_answers_the_same_questions_without_the_other_scorers(
     assert [row["option_texts"] for row in _rows(alone, "cloze")] == [
         row["option_texts"] for row in _rows(scores, "cloze")
     ]
+
+
+def test_in_bfloat16_the_model_scores_nearly_the_same_and_the_artifact_says_so(
+    scores: Artifact,
+    found: dict[str, Any],
+    tmp_path: Path,
+    weights: Artifact,
+    documents: Artifact,
+    mixture: Artifact,
+    instructions: Artifact,
+) -> None:
+    coarse = evaluate(
+        dataclasses.replace(RECIPE, overlap=Off(), precision=Bfloat16()),
+        weights=weights,
+        documents=[documents],
+        mixture=mixture,
+        instructions=[instructions],
+        out=tmp_path / "coarse",
+        executor=Inline(),
+    )
+    assert (scores.counts["precision"], coarse.counts["precision"]) == ("float32", "bfloat16")
+    exact_bits, rounded_bits = (one["bits"]["bits_per_byte"] for one in (found, read_scores(coarse)))
+    assert rounded_bits["model"]["value"] == pytest.approx(exact_bits["model"]["value"], rel=0.002)
+    assert rounded_bits["ngram"] == exact_bits["ngram"]
+    for name in ("model", "untrained"):
+        exact, rounded = (
+            np.concatenate([row[f"{name}_scores"] for row in _rows(one, "cloze")]) for one in (scores, coarse)
+        )
+        assert not np.array_equal(exact, rounded)
+        np.testing.assert_allclose(rounded, exact, rtol=0.01)
 
 
 @pytest.mark.slow
@@ -331,7 +365,7 @@ def test_instructions_without_a_test_row_are_refused(
     recipe = EvaluateRecipe(bits=Off(), overlap=Off(), cloze=Off())
     empty = Artifact(tmp_path, "instructions", "empty")
     message = _refused(tmp_path, recipe, weights=weights, documents=[documents], mixture=mixture, instructions=[empty])
-    assert message == f"{tmp_path}: no row to test with in test/*.parquet"
+    assert message == f"{tmp_path}: no row to test with in test/*.parquet; compose from more groups that are held out"
 
 
 def test_the_report_shows_every_scorer_and_every_figure(found: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ import pytest
 from waman import settings
 from waman.errors import RecipeError
 from waman.evaluation.recipe import BitsPerByte, Cloze, EvaluateRecipe, Instructions, Ngram, Overlap
+from waman.model.recipe import Float32
 from waman.settings import Off
 
 
@@ -16,6 +17,7 @@ from waman.settings import Off
         EvaluateRecipe(),
         EvaluateRecipe(bits=Off(), cloze=Cloze(scorers=(), num_questions=50), overlap=Off(), seed=3),
         EvaluateRecipe(instructions=Off(), ngram=Ngram(order=3)),
+        EvaluateRecipe(precision=Float32()),
     ],
 )
 def test_a_recipe_survives_being_written_and_read(recipe: EvaluateRecipe) -> None:

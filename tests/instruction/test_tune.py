@@ -17,9 +17,10 @@ from waman.instruction.recipe import ByAnswers, ByRows, ComposeRecipe, TuneRecip
 from waman.instruction.rows import Row, read_rows
 from waman.instruction.tune import tune
 from waman.model.count import num_parameters
+from waman.model.recipe import Float32
 from waman.settings import parse, to_table
 from waman.training.loop import StepInfo
-from waman.training.recipe import AdamW, EverySteps, Float32
+from waman.training.recipe import AdamW, EverySteps
 from waman.weights.huggingface import load_config
 
 NUM_STEPS = 12

@@ -22,13 +22,14 @@ from waman.errors import InputError, RecipeError
 from waman.model.config import ModelConfig
 from waman.model.decoder import Decoder
 from waman.model.initialize import initialize
+from waman.model.recipe import Float32
 from waman.tokens.extension import Extension, extend
 from waman.tokens.shards import ShardWriter, TokensInfo, write_info
 from waman.tokens.tokenizer import Tokenizer
 from waman.training.checkpoint import restore_moments_of, save_state
 from waman.training.loop import StepInfo, Trainer
 from waman.training.pretrain import pretrain
-from waman.training.recipe import AdamW, Constant, EverySteps, Float32, PretrainRecipe
+from waman.training.recipe import AdamW, Constant, EverySteps, PretrainRecipe
 from waman.weights import safetensors
 from waman.weights.configuration import to_table
 from waman.weights.huggingface import load_decoder, save_weights

@@ -8,7 +8,8 @@ from tests.training.conftest import MakeTokens
 from waman import settings
 from waman.artifact import Artifact
 from waman.model.config import ModelConfig
-from waman.training.recipe import EverySteps, Float32, PretrainRecipe
+from waman.model.recipe import Float32
+from waman.training.recipe import EverySteps, PretrainRecipe
 
 # Trains on a disk of 1 MiB, which something else fills after step 8; then frees it and runs the same command again.
 SCRIPT = """

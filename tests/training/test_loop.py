@@ -9,10 +9,11 @@ from waman.errors import InputError, RecipeError
 from waman.model.config import ModelConfig
 from waman.model.decoder import Decoder
 from waman.model.initialize import initialize
+from waman.model.precision import compute_dtype
+from waman.model.recipe import Auto, Bfloat16, Float32, Precision
 from waman.training.batches import Batch
 from waman.training.loop import StepInfo, Trainer
-from waman.training.precision import compute_dtype
-from waman.training.recipe import AdamW, Auto, Bfloat16, Constant, Float32, Precision
+from waman.training.recipe import AdamW, Constant
 
 
 class OneBatch:

@@ -16,9 +16,10 @@ from tests.training.conftest import VOCAB_SIZE, MakeTokens, write_tokenizer
 from waman.artifact import Artifact, open_artifact, verify
 from waman.errors import InputError, RecipeError, StaleError
 from waman.model.config import ModelConfig
+from waman.model.recipe import Bfloat16
 from waman.training.loop import StepInfo
 from waman.training.pretrain import pretrain
-from waman.training.recipe import AdamW, Bfloat16, Evenly, EverySteps, PretrainRecipe
+from waman.training.recipe import AdamW, Evenly, EverySteps, PretrainRecipe
 
 NUM_STEPS = 20
 

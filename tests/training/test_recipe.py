@@ -5,7 +5,8 @@ import pytest
 from waman import settings
 from waman.errors import RecipeError
 from waman.model.config import ModelConfig
-from waman.training.recipe import Bfloat16, Constant, EverySteps, PretrainRecipe
+from waman.model.recipe import Bfloat16
+from waman.training.recipe import Constant, EverySteps, PretrainRecipe
 
 
 def test_a_recipe_survives_being_written_and_read() -> None:

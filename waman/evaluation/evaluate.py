@@ -69,7 +69,8 @@ def evaluate(
         results = _measure(draft, setting, found, executor)
         scores = _summarize(setting, found, results, draft.path)
         write_whole(draft.path / SCORES, to_json(scores))
-        return draft.finish(counts={name: found[name] for name in sorted(found)})
+        counts = {name: found[name] for name in sorted(found)}
+        return draft.finish(counts=counts | {"precision": str(setting.dtype).removeprefix("torch.")})
 
 
 def _prepare(draft: Draft, setting: Setting, executor: Executor | None) -> dict[str, dict[str, Any]]:

@@ -34,6 +34,7 @@ from waman.inference.recipe import Sampling
 from waman.mixture import TRAIN, split_documents
 from waman.model.decoder import Decoder
 from waman.model.initialize import initialize
+from waman.model.precision import cast_weights
 from waman.tokens.chat import Turn, render_prompt
 from waman.tokens.tokenizer import Tokenizer
 from waman.units import Rows
@@ -151,10 +152,15 @@ def _scorer(setting: Setting, prepared: Prepared, name: Literal["model", "untrai
     if name == "ngram":
         return Ngrams(load_ngram(prepared.ngram / NGRAM))
     if name == "model":
-        return Network(load_decoder(setting.weights).eval())
+        return Network(_decoder(setting))
     untrained = Decoder(load_config(setting.weights))
     initialize(untrained, setting.recipe.seed)
+    cast_weights(untrained, setting.dtype)
     return Network(untrained.eval())
+
+
+def _decoder(setting: Setting) -> Decoder:
+    return load_decoder(setting.weights, setting.dtype).eval()
 
 
 def _bits(
@@ -250,7 +256,7 @@ def answer_likelihoods(setting: Setting, rows: Sequence[Row]) -> tuple[list[list
     prompt, all options get the same, which counts as a guess. Returned with the number of prompts that were cut.
     """
     tokenizer = Tokenizer.load(setting.weights)
-    decoder = load_decoder(setting.weights).eval()
+    decoder = _decoder(setting)
     scores = [[0.0] * len(row.options) for row in rows]
     contexts, options, fitting, num_cut = [], [], [], 0
     for index, row in enumerate(rows):
@@ -271,7 +277,7 @@ def _answers(setting: Setting, rows: Sequence[Row]) -> list[str | None]:
     """The model's greedy answer to rows without options; None for the others, and where the prompt does not fit."""
     recipe = setting.recipe.instructions
     assert isinstance(recipe, Instructions), "only instructions have answers"
-    llm = load(setting.weights)
+    llm = load(setting.weights, dtype=setting.dtype)
     sampling = Sampling(max_tokens=recipe.max_answer_tokens)
     answers: list[str | None] = [None] * len(rows)
     asked = [[Turn("user", row.prompt)] for row in rows]

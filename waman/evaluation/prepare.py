@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
 
 from waman.document import Document, write_documents
 from waman.errors import InputError
@@ -23,6 +24,7 @@ from waman.evaluation.instructions import Row, draw_rows, read_rows
 from waman.evaluation.ngram import Ids, save_ngram, train_ngram
 from waman.evaluation.overlap import held_out_ngrams
 from waman.evaluation.recipe import BitsPerByte, Cloze, EvaluateRecipe, Instructions, Overlap
+from waman.model.precision import compute_dtype
 from waman.tokens.tokenizer import Tokenizer
 from waman.weights.huggingface import load_config
 
@@ -53,6 +55,11 @@ class Setting:
     weights: Path
     documents: SplitDocuments
     instructions: tuple[Path, ...]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """In which the model computes."""
+        return compute_dtype(self.recipe.precision, torch.device("cpu"))
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from waman.errors import RecipeError
+from waman.model.recipe import Auto, Precision
 from waman.settings import Off
 
 
@@ -119,6 +120,8 @@ class EvaluateRecipe:
     """Held-out n-grams seen in training, and the figures without such documents."""
     ngram: Ngram = field(default_factory=Ngram)
     """The n-gram model, trained where a part asks for it."""
+    precision: Precision = field(default_factory=Auto)
+    """In which numbers the model computes; `docs/evaluation.md` says how little that moves the figures."""
     max_held_out_bytes: int = 20_000_000
     """Bytes of held-out text that are looked at: a draw of documents where there is more."""
     seed: int = 0

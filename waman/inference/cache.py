@@ -14,24 +14,26 @@ class Cache:
     """A `KeyValueCache` that grows in blocks. Rows can be shortened, left out and repeated between passes."""
 
     def __init__(self, decoder: Decoder, *, rows: int, capacity: int) -> None:
-        """Room for `capacity` tokens a row, rounded up to blocks, in the decoder's dtype and on its device."""
-        config, weight = decoder.config, decoder.embedding.weight
-        self._num_layers = config.num_layers
-        heads = config.attention
-        shape = (rows, heads.num_kv_heads, _blocks(capacity), heads.head_dim)
-        self._keys = [weight.new_zeros(shape) for _ in range(config.num_layers)]
-        self._values = [weight.new_zeros(shape) for _ in range(config.num_layers)]
+        """Room for `capacity` tokens a row, rounded up to blocks, on the decoder's device.
+
+        Each layer keeps its keys and values in the dtype in which they first come: under autocast not the weights' own.
+        """
+        self._num_layers = decoder.config.num_layers
+        self._device = decoder.embedding.weight.device
+        self._capacity = _blocks(capacity)
+        self._keys: list[Tensor] = []
+        self._values: list[Tensor] = []
         self._lengths = [0] * rows
 
     @property
     def lengths(self) -> Tensor:
         """(rows,): tokens that each row holds."""
-        return torch.tensor(self._lengths, device=self._keys[0].device)
+        return torch.tensor(self._lengths, device=self._device)
 
     @property
     def capacity(self) -> int:
         """Tokens a row has room for before the cache grows."""
-        return self._keys[0].shape[2]
+        return self._capacity
 
     def update(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Adds new tokens behind what each row holds; the last layer's call makes them count.
@@ -42,6 +44,9 @@ class Cache:
         longest = max(self._lengths) + time
         if longest > self.capacity:
             self._grow(longest)
+        if layer == len(self._keys):
+            self._keys.append(self._empty(keys))
+            self._values.append(self._empty(values))
         for store, new in ((self._keys[layer], keys), (self._values[layer], values)):
             self._write(store, new)
         if layer == self._num_layers - 1:
@@ -55,10 +60,15 @@ class Cache:
 
     def choose(self, rows: Sequence[int]) -> None:
         """Keeps these rows in this order; a row may come several times."""
-        index = torch.tensor(rows, device=self._keys[0].device)
+        index = torch.tensor(rows, device=self._device)
         for store in (self._keys, self._values):
             store[:] = [one.index_select(0, index) for one in store]
         self._lengths = [self._lengths[row] for row in rows]
+
+    def _empty(self, like: Tensor) -> Tensor:
+        """Zeros, since what stands beyond the end of a row is read, though with weight 0."""
+        rows, heads, _, dim = like.shape
+        return like.new_zeros(rows, heads, self._capacity, dim)
 
     def _write(self, store: Tensor, new: Tensor) -> None:
         time, first = new.shape[2], self._lengths[0]
@@ -70,7 +80,8 @@ class Cache:
         store[rows, :, places] = new.transpose(1, 2)
 
     def _grow(self, wanted: int) -> None:
-        added = _blocks(wanted) - self.capacity
+        added = _blocks(wanted) - self._capacity
+        self._capacity += added
         for store in (self._keys, self._values):
             store[:] = [torch.cat([one, one.new_zeros(*one.shape[:2], added, one.shape[3])], dim=2) for one in store]
 

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from waman.training.recipe import AdamW, Auto, Checkpointing, Constant, Cosine, Evenly, Precision, require
+from waman.model.recipe import Auto, Precision
+from waman.training.recipe import AdamW, Checkpointing, Constant, Cosine, Evenly, require
 
 Schedule = Cosine | Constant
 

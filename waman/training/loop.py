@@ -9,11 +9,12 @@ from torch import nn
 
 from waman.errors import InputError, RecipeError
 from waman.model.decoder import Decoder
+from waman.model.precision import compute_dtype
+from waman.model.recipe import Precision
 from waman.training.batches import Batch, BatchSource
 from waman.training.optimizer import build_optimizer, set_learning_rate
 from waman.training.parallel import Lanes, one_thread
-from waman.training.precision import compute_dtype
-from waman.training.recipe import AdamW, Precision, Schedule
+from waman.training.recipe import AdamW, Schedule
 from waman.training.schedule import learning_rate
 
 

@@ -5,6 +5,7 @@ from typing import Literal
 
 from waman.errors import RecipeError
 from waman.model.config import ModelConfig
+from waman.model.recipe import Auto, Precision
 
 
 @dataclass(frozen=True)
@@ -59,24 +60,6 @@ class Constant:
 
 
 Schedule = Cosine | Constant
-
-
-@dataclass(frozen=True)
-class Auto:
-    """Bfloat16 where the processor multiplies it natively, else float32."""
-
-
-@dataclass(frozen=True)
-class Bfloat16:
-    """Computes in bfloat16 from float32 weights, which the optimizer keeps and updates in float32."""
-
-
-@dataclass(frozen=True)
-class Float32:
-    """Computes in float32."""
-
-
-Precision = Auto | Bfloat16 | Float32
 
 
 @dataclass(frozen=True)
