@@ -70,15 +70,40 @@ def test_chat_begins_anew_and_ends_when_told(folder: Path) -> None:
     assert source.read() == "never read\n"
 
 
-def test_chat_forgets_the_oldest_turns_when_the_context_is_full(folder: Path, llm: LLM) -> None:
+def _user_texts(turns: list[Turn]) -> list[str]:
+    return [turn.text for turn in turns if turn.role == "user"]
+
+
+def test_chat_forgets_the_oldest_turns_when_the_context_is_full_and_says_so_once(folder: Path, llm: LLM) -> None:
+    """Each question takes 74 of 160 tokens, each answer up to 10: two questions never fit."""
     output = io.StringIO()
-    long = "1" * 70
-    source = io.StringIO(f"{long}\n{long}\n{'2' * 200}\n")
+    questions = [digit * 70 for digit in "1234"]
+    source = io.StringIO("\n".join([*questions, "/new", *questions[:2]]))
     turns = chat(Sampling(max_tokens=10), model=folder, source=source, output=output)
-    assert [turn.text for turn in turns if turn.role == "user"] == [long]
-    assert "(forgot the first 2 turns: the model sees 160 tokens)" in output.getvalue()
+    assert _user_texts(turns) == [questions[1]]
+    assert turns[1].text == llm.answer([[Turn("user", questions[1])]], Sampling(max_tokens=10))[0]
+    # once before /new, once after
+    told = "(the first turns are forgotten from here on: the model sees 160 tokens)\n"
+    assert output.getvalue().count(told) == 2
+
+
+def test_chat_keeps_the_turns_that_leave_room_for_an_answer(folder: Path, llm: LLM) -> None:
+    """Questions of 40 tokens, answers of none to 30: as many of the last turns stay as leave 30 tokens free."""
+    questions = [digit * 36 for digit in "12345"]
+    turns = chat(Sampling(max_tokens=30), model=folder, source=io.StringIO("\n".join(questions)), output=io.StringIO())
+    assert _user_texts(turns) == questions[-len(turns) // 2 :]
+    assert 2 < len(turns) < 10
+    assert llm.room(turns[:-1]) >= 30
+    assert turns[-1].text == llm.answer([turns[:-1]], Sampling(max_tokens=30))[0]
+
+
+def test_a_question_that_does_not_fit_is_refused_and_the_conversation_stays(folder: Path) -> None:
+    output = io.StringIO()
+    source = io.StringIO(f"the cat\n{'2' * 200}\n")
+    turns = chat(Sampling(max_tokens=10), model=folder, source=source, output=output)
+    assert _user_texts(turns) == ["the cat"]
     assert "(the conversation has 205 tokens, the model sees 160" in output.getvalue()
-    assert turns[1].text == llm.answer([[Turn("user", long)]], Sampling(max_tokens=10))[0]
+    assert "forgotten" not in output.getvalue()
 
 
 def test_numbers_of_every_size_are_written_short() -> None:

@@ -13,6 +13,7 @@ from waman.model.config import Attention, ModelConfig, Swiglu
 from waman.model.decoder import Decoder
 from waman.model.initialize import initialize
 from waman.model.masks import Document
+from waman.tokens.chat import Turn, render_turns
 from waman.tokens.tokenizer import Tokenizer
 
 EOS, PADDING = 2, 2
@@ -113,6 +114,22 @@ def test_a_later_turn_sees_the_one_before_and_does_not_begin_again() -> None:
     assert batch.targets[0].tolist() == [*then, end, *then, end, PADDING]
     assert batch.in_loss[0].tolist() == [False, False, True, True] * 2 + [False]
     assert batch.document_ids[0].tolist() == [0] * 8 + [1]
+
+
+def test_rows_that_go_on_are_read_as_the_turns_of_one_conversation(tokenizer: Tokenizer) -> None:
+    asked = [("Is x = 1 well formed?", "yes"), ("Which sign follows? x =", "("), ("Is x = ) well formed?", "no")]
+    rows = {"line_parses": [render(row(prompt, target), tokenizer) for prompt, target in asked]}
+    mixture = Mixture(rows, mixing=ByRows(), seed=0, later_turns=1.0)
+    order = [rows["line_parses"].index(mixture.row(place)) for place in range(3)]
+    spoken = [asked[number] for number in order]
+    turns = [turn for prompt, target in spoken for turn in (Turn("user", prompt), Turn("assistant", target))]
+    token_ids, is_answer = render_turns(tokenizer, turns)
+    positions = len(token_ids) - 1
+    batch = PackedBatches(mixture, context_length=positions, batch_sequences=1, padding_id=PADDING).batch(0)
+    assert batch.token_ids[0].tolist() == token_ids[:-1]
+    assert batch.targets[0].tolist() == token_ids[1:]
+    assert batch.in_loss[0].tolist() == is_answer[1:]
+    assert batch.document_ids[0].tolist() == [0] * positions
 
 
 def test_the_share_of_later_turns_is_the_one_asked_for() -> None:

@@ -207,6 +207,8 @@ def test_steps_are_counted_in_whole_sequences() -> None:
         (lambda: TuneRecipe(batch_tokens=0), "batch_tokens = 0; expected at least 1"),
         (lambda: TuneRecipe(micro_batch_sequences=0), "micro_batch_sequences = 0; expected at least 1"),
         (lambda: TuneRecipe(keep=0), "keep = 0; expected at least 1"),
+        (lambda: TuneRecipe(later_turns=1.5), r"later_turns = 1\.5; expected a share from 0 to 1"),
+        (lambda: TuneRecipe(later_turns=-0.1), r"later_turns = -0\.1; expected a share from 0 to 1"),
         (lambda: ByRows(cap=0), r"mixing\.cap = 0; expected at least 1"),
         (lambda: ByAnswers(cap=0), r"mixing\.cap = 0; expected at least 1"),
     ],

@@ -88,6 +88,10 @@ class LLM:
         request = self._chat_request(turns, sampling or Sampling())
         return (text for _, text in stream(self.decoder, self.tokenizer, [request]))
 
+    def room(self, turns: Sequence[Turn]) -> int:
+        """Tokens that are left for the answer to a conversation; under 1 it does not fit."""
+        return self.context_length - len(self._render_prompt(turns))
+
     def require_chat_form(self) -> None:
         """Raises PromptError where the model was not made to chat."""
         if not self._own_chat_form and self.tokenizer.chat_template is None:
@@ -130,13 +134,15 @@ class LLM:
         return self._fitting(token_ids, sampling, name=name, end_ids=self.end_ids, begins_text=False)
 
     def _chat_request(self, turns: Sequence[Turn], sampling: Sampling) -> Request:
-        self.require_chat_form()
+        token_ids, end_ids = self._render_prompt(turns), self.end_ids
         if self._own_chat_form:
-            token_ids = render_prompt(self.tokenizer, turns)
-            end_ids = self.end_ids | {self.tokenizer.special_ids[name] for name in (USER, ASSISTANT)}
-        else:
-            token_ids, end_ids = render_foreign_prompt(self.tokenizer, turns), self.end_ids
+            end_ids |= {self.tokenizer.special_ids[name] for name in (USER, ASSISTANT)}
         return self._fitting(token_ids, sampling, name="the conversation", end_ids=end_ids, begins_text=True)
+
+    def _render_prompt(self, turns: Sequence[Turn]) -> list[int]:
+        self.require_chat_form()
+        render = render_prompt if self._own_chat_form else render_foreign_prompt
+        return render(self.tokenizer, turns)
 
     def _fitting(
         self, token_ids: list[int], sampling: Sampling, *, name: str, end_ids: frozenset[int], begins_text: bool
