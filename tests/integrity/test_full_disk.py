@@ -10,8 +10,9 @@ from tests.restricted import in_a_namespace
 
 ROOM_KIB = {"pretrain": 1600, "tune": 1600}
 """What is left of the disk, by door, elsewhere 48. Runs keep checkpoints in place of units: the untrained model's takes
-220 KiB and others 550, so that the first three find room and later ones do not."""
-KEPT = {"pretrain": ["step-0", "step-4", "step-8"], "tune": ["step-0", "step-8", "step-16"]}
+220 KiB and others 550, so that the first three find room and later ones do not; in 48 KiB none does."""
+KEPT = {"pretrain": ["step-0", "step-4", "step-8"], "pretrain-from": [], "tune": ["step-0", "step-8", "step-16"]}
+"""Checkpoints, oldest first."""
 
 # Runs every door on a disk that has so many KiB left, frees it and runs it again.
 SCRIPT = """
@@ -78,9 +79,11 @@ def test_a_full_disk_ends_with_2_and_the_same_command_goes_on_from_what_is_whole
 
 
 def _kept(name: str) -> str:
-    if name in KEPT:
-        return f"; {KEPT[name][-1]} is kept: free some and run the same command again, it goes on from there"
-    return "run the same command again; finished work is kept"
+    if name not in KEPT:
+        return "run the same command again; finished work is kept"
+    if not KEPT[name]:
+        return "; there is none before it: free some and run the same command again, it begins anew"
+    return f"; {KEPT[name][-1]} is kept: free some and run the same command again, it goes on from there"
 
 
 def _without_places(made: dict[str, object]) -> dict[str, object]:

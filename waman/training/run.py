@@ -105,9 +105,10 @@ class Run:
         latest, last = self._checkpoints.latest(), f"step-{self._trainer.num_steps}"
         if latest is None or latest.name != last:
             kept = f"{latest.name} is kept" if latest is not None else "there is none before it"
+            again = "it goes on from there" if latest is not None else "it begins anew"
             raise NoSpaceError(
                 f"no space left in {self._draft.path} for the last checkpoint, {last}; {kept}: free some and run the "
-                "same command again, it goes on from there"
+                f"same command again, {again}"
             )
 
     def _counts(self, tokens: int, seconds: float) -> Counts:
