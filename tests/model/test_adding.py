@@ -36,7 +36,13 @@ def changed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("copy")
     shutil.copytree(ROOT / "waman", root / "waman", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "tests" / "model", root / "tests" / "model", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "tests/__init__.py", "tests/conftest.py", "tests/expected_skips.txt"):
+    for name in (
+        "pyproject.toml",
+        "tests/__init__.py",
+        "tests/conftest.py",
+        "tests/sweep.py",
+        "tests/expected_skips.txt",
+    ):
         shutil.copy(ROOT / name, root / name)
     for name, lines in blocks():
         apply(root, name, lines)
