@@ -71,10 +71,10 @@ DOORS: dict[str, Door] = {
         ),
         {"weights": "pretrain/final", "documents": "refine", "mixture": "mix"},
     ),
-    "compose": Door(("max_characters=300",), {"documents": "refine", "mixture": "mix"}),
+    "compose": Door(("max_characters=300", "max_train=60", "max_test=20"), {"documents": "refine", "mixture": "mix"}),
     "tune": Door(
         (
-            "num_tokens=16_384", "micro_batch_sequences=4", "checkpoints.kind=every_steps", "checkpoints.steps=8",
+            "num_tokens=32_768", "micro_batch_sequences=4", "checkpoints.kind=every_steps", "checkpoints.steps=16",
             "precision.kind=float32",
         ),
         {"weights": "pretrain/final", "instructions": "compose"},
