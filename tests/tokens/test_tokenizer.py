@@ -189,3 +189,36 @@ def test_a_tokenizer_of_an_unknown_kind_is_refused(tmp_path: Path) -> None:
     tokenizers.Tokenizer(models.BPE({"a": 0}, [])).save(str(tmp_path / "tokenizer.json"))
     with pytest.raises(InputError, match="decoder is absent: expected LLaMA's"):
         Tokenizer.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"config.json": {"bos_token_id": 1, "eos_token_id": 2}},
+        {"config.json": {"bos_token_id": 1, "eos_token_id": [2, 0]}, "tokenizer_config.json": {"model_max_length": 9}},
+        {"special_tokens_map.json": {"bos_token": "<s>", "eos_token": {"content": "</s>"}}},
+        {
+            "tokenizer_config.json": {"bos_token": "<s>", "eos_token": "</s>"},
+            "config.json": {"bos_token_id": 0, "eos_token_id": 0},
+        },
+    ],
+)
+def test_special_tokens_are_named_where_the_directory_names_them(
+    tmp_path: Path, trained: Artifact, files: dict[str, Any]
+) -> None:
+    shutil.copy(trained.path / "tokenizer.json", tmp_path)
+    for name, table in files.items():
+        (tmp_path / name).write_text(json.dumps(table))
+    found = Tokenizer.load(tmp_path)
+    assert (found.bos_id, found.eos_id) == (1, 2)
+
+
+def test_a_special_token_that_is_named_nowhere_is_missed_when_it_is_asked_for(
+    tmp_path: Path, trained: Artifact
+) -> None:
+    shutil.copy(trained.path / "tokenizer.json", tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps({"bos_token_id": None, "eos_token_id": 10**6}))
+    found = Tokenizer.load(tmp_path)
+    for role in ("bos", "eos"):
+        with pytest.raises(InputError, match=f"the tokenizer has no {role}_token"):
+            getattr(found, f"{role}_id")

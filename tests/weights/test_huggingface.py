@@ -402,3 +402,17 @@ def test_generation_in_transformers_continues_as_ours_does(tmp_path: Path) -> No
     for _ in range(8):
         ids = torch.cat((ids, decoder(ids)[:, -1:].argmax(dim=-1)), dim=1)
     assert torch.equal(ids, theirs)
+
+
+def test_a_unigram_tokenizer_travels_with_the_weights(tmp_path: Path) -> None:
+    """Its vocabulary is a list."""
+    from tokenizers import Tokenizer, models
+
+    (tmp_path / "tokenizer").mkdir()
+    pieces = [("<unk>", 0.0), ("<s>", 0.0), ("a", -1.0), ("</s>", 0.0)]
+    Tokenizer(models.Unigram(pieces, 0)).save(str(tmp_path / "tokenizer" / "tokenizer.json"))
+    names = {"bos_token": "<s>", "eos_token": "</s>"}
+    (tmp_path / "tokenizer" / "tokenizer_config.json").write_text(json.dumps(names))
+    save_weights(build(TINY), TINY, tmp_path / "tokenizer", tmp_path / "weights", torch.float32)
+    written = json.loads((tmp_path / "weights" / "config.json").read_text())
+    assert (written["bos_token_id"], written["eos_token_id"]) == (1, 3)

@@ -16,7 +16,7 @@ GENERATION_CONFIG_FILE = "generation_config.json"
 
 
 def load(folder: Path | str, *, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu") -> LLM:
-    """The model of a weights artifact, of a run (its `final`) or of a Hugging Face directory of the llama family.
+    """The model of a weights artifact, of a run (its `final`) or of a Hugging Face directory of a family that we know.
 
     Raises InputError where a part is missing or unreadable, or the tokenizer belongs to another model.
     """

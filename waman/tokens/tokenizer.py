@@ -3,7 +3,7 @@
 import codecs
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +50,8 @@ class Tokenizer:
             backend = tokenizers.Tokenizer.from_str(data.decode())
         except Exception as error:  # the library raises no narrower one
             raise InputError(f"{path} is not a tokenizer that can be read: {error}; make or fetch it again") from error
-        config_path, template_path = path.with_name(CONFIG_FILE), path.with_name(TEMPLATE_FILE)
-        config = read_table(config_path) if config_path.is_file() else {}
+        template_path = path.with_name(TEMPLATE_FILE)
+        config = read_settings(path.parent, backend.id_to_token)
         template = template_path.read_text(encoding="utf-8") if template_path.is_file() else config.get("chat_template")
         identity = hashlib.sha256(data).hexdigest()
         return cls(backend, identity=identity, config=config, template=template if isinstance(template, str) else None)
@@ -144,7 +144,9 @@ class Tokenizer:
     def _named(self, role: str) -> int:
         index = self._backend.token_to_id(self._name(role))
         if index is None:
-            raise InputError(f"the tokenizer has no {role}: expected its name in {CONFIG_FILE}")
+            raise InputError(
+                f"the tokenizer has no {role}: expected its name in {CONFIG_FILE}, or its id in config.json"
+            )
         return int(index)
 
 
@@ -177,6 +179,24 @@ def own_tokenizer(backend: tokenizers.Tokenizer) -> Tokenizer:
     }
     identity = hashlib.sha256((backend.to_str(pretty=True) + "\n").encode()).hexdigest()
     return Tokenizer(backend, identity=identity, config=config, template=CHAT_TEMPLATE)
+
+
+def read_settings(folder: Path, name_of: Callable[[int], str | None]) -> dict[str, Any]:
+    """A tokenizer's settings; a special token that they do not name is named as elsewhere in the directory.
+
+    Published GPT-2 names its tokens in config.json alone, by their ids; old directories in special_tokens_map.json.
+    """
+    settings, names, model = (
+        read_table(folder / file) if (folder / file).is_file() else {}
+        for file in (CONFIG_FILE, "special_tokens_map.json", "config.json")
+    )
+    for role in ("bos_token", "eos_token", "unk_token"):
+        index = model.get(f"{role}_id")
+        index = index[0] if isinstance(index, list) and index else index
+        found = names.get(role) or (name_of(index) if isinstance(index, int) else None)
+        if not settings.get(role) and found:
+            settings[role] = found
+    return settings
 
 
 def require_same(tokenizer: Tokenizer, made_with: str, *, what: str) -> None:

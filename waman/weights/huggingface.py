@@ -14,6 +14,7 @@ from waman.errors import InputError
 from waman.manifest import to_json
 from waman.model.config import ModelConfig
 from waman.model.decoder import Decoder
+from waman.tokens.tokenizer import read_settings
 from waman.weights import safetensors
 from waman.weights.configuration import family_of, load_config, read_config, read_json, to_table
 from waman.weights.families.family import Family
@@ -22,6 +23,7 @@ __all__ = ["from_hugging_face", "load_config", "load_decoder", "save_weights", "
 
 WEIGHTS_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
+GENERATION_FILE = "generation_config.json"
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
 HEAD = "lm_head.weight"
 MAX_SHARD_BYTES = 5 * 10**9
@@ -126,7 +128,7 @@ def save_weights(
         token_ids = _special_ids(tokenizer_dir, table["vocab_size"])
     folder.mkdir(parents=True, exist_ok=True)
     _write_text(folder / "config.json", to_json({**table, **token_ids, "pad_token_id": None}))
-    _write_text(folder / "generation_config.json", to_json(token_ids))
+    _write_text(folder / GENERATION_FILE, to_json({**token_ids, **_other_ends(tokenizer_dir)}))
     if tokenizer_dir is not None:
         for name in TOKENIZER_FILES:
             if (tokenizer_dir / name).is_file():
@@ -282,16 +284,26 @@ def _equal(theirs: Tensor, ours: Tensor) -> bool:
 
 def _special_ids(tokenizer_dir: Path, vocab_size: int) -> dict[str, Any]:
     """The ids of the tokenizer's beginning and end of a document."""
-    settings = read_json(tokenizer_dir / "tokenizer_config.json")
     tokenizer = read_json(tokenizer_dir / "tokenizer.json")
-    ids = {**tokenizer.get("model", {}).get("vocab", {})}
+    vocabulary = tokenizer.get("model", {}).get("vocab", {})
+    # Unigram models list their pieces with scores.
+    ids = dict(vocabulary) if isinstance(vocabulary, dict) else {one[0]: n for n, one in enumerate(vocabulary)}
     ids |= {token["content"]: token["id"] for token in tokenizer.get("added_tokens", [])}
     if ids and max(ids.values()) >= vocab_size:
         raise InputError(
             f"{tokenizer_dir}: token ids up to {max(ids.values())}, but the model knows {vocab_size} (vocab_size); "
             "it is the tokenizer of another model"
         )
+    settings = read_settings(tokenizer_dir, {index: name for name, index in ids.items()}.get)
     return {f"{name}_id": ids.get(_content(settings.get(name))) for name in ("bos_token", "eos_token")}
+
+
+def _other_ends(tokenizer_dir: Path | None) -> dict[str, Any]:
+    """A tokenizer that comes with its model may end an answer with any of several tokens."""
+    if tokenizer_dir is None or not (tokenizer_dir / GENERATION_FILE).is_file():
+        return {}
+    ends = read_json(tokenizer_dir / GENERATION_FILE).get("eos_token_id")
+    return {"eos_token_id": ends} if isinstance(ends, list) else {}
 
 
 def _content(token: Any) -> Any:
