@@ -65,7 +65,9 @@ def write_model(name: str, folder: Path) -> Path:
     from transformers import AutoConfig, AutoModelForCausalLM
 
     model_type, table = MODELS[name]
-    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(model_type, **table))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = AutoModelForCausalLM.from_config(AutoConfig.for_model(model_type, **table))  # type: ignore[no-untyped-call]
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for weight_name, parameter in model.named_parameters():

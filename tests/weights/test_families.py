@@ -88,7 +88,7 @@ def reference(table: dict[str, Any], folder: Path, *, spread: float = 0.1) -> An
 
     known = {name: value for name, value in table.items() if name != "model_type"}
     config = AutoConfig.for_model(table["model_type"], **known)
-    # eager takes the softmax in fp32
+    # Not eager, which takes the softmax in fp32 whatever the model's type.
     model = AutoModelForCausalLM.from_config(config, attn_implementation="sdpa")  # type: ignore[no-untyped-call]
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
