@@ -26,7 +26,8 @@ _ACTIVATIONS = {"gelu": "none", "gelu_new": "tanh", "gelu_pytorch_tanh": "tanh"}
 
 
 def _read(keys: Keys) -> ModelConfig:
-    keys.unread("hidden_dropout", "attention_dropout", "apply_residual_connection_post_layernorm", "n_ctx")
+    keys.unread("hidden_dropout", "attention_dropout", "n_ctx")
+    keys.fixed("apply_residual_connection_post_layernorm", False)
     model_dim = keys.whole("n_embed", keys.whole("hidden_size", 4544))
     num_heads = keys.whole("n_head", keys.whole("num_attention_heads", 71))
     num_layers = keys.whole("n_layer", keys.whole("num_hidden_layers", 32))
@@ -35,6 +36,8 @@ def _read(keys: Keys) -> ModelConfig:
     multi_query, parallel = keys.flag("multi_query", True), keys.flag("parallel_attn", True)
     named = keys.whole("n_head_kv", keys.whole("num_kv_heads", num_heads))
     num_kv_heads = named if grouped else 1 if multi_query else num_heads
+    if not grouped and not multi_query and named != num_heads:
+        keys.problems.append(f"num_kv_heads = {named} with neither new_decoder_architecture nor multi_query, ours all")
     num_norms = keys.whole("num_ln_in_parallel_attn", 2 if grouped else 1)
     bias = keys.flag("bias", False)
     alibi = keys.flag("alibi", False)

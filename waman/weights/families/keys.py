@@ -9,8 +9,10 @@ from waman.errors import InputError
 # Keys that say nothing about the logits of a forward pass.
 _BOOKKEEPING = frozenset(
     (
+        "_attn_implementation",
         "_attn_implementation_autoset",
         "_commit_hash",
+        "_flash_attn_2_enabled",
         "_name_or_path",
         "architectures",
         "auto_map",
@@ -42,6 +44,38 @@ _BOOKKEEPING = frozenset(
         "use_cache",
     )
 )
+# What transformers before version 5 kept in config.json of how to sample: nothing that a forward pass reads.
+_SAMPLING = frozenset(
+    (
+        "bad_words_ids",
+        "begin_suppress_tokens",
+        "decoder_start_token_id",
+        "diversity_penalty",
+        "do_sample",
+        "early_stopping",
+        "encoder_no_repeat_ngram_size",
+        "exponential_decay_length_penalty",
+        "forced_bos_token_id",
+        "forced_eos_token_id",
+        "length_penalty",
+        "max_length",
+        "max_new_tokens",
+        "min_length",
+        "no_repeat_ngram_size",
+        "num_beam_groups",
+        "num_beams",
+        "num_return_sequences",
+        "output_scores",
+        "remove_invalid_values",
+        "repetition_penalty",
+        "return_dict_in_generate",
+        "suppress_tokens",
+        "temperature",
+        "top_k",
+        "top_p",
+        "typical_p",
+    )
+)
 # Keys of every family that would change the computation, with the values that mean what our decoder does.
 _FIXED: dict[str, tuple[Any, ...]] = {
     "is_encoder_decoder": (False,),
@@ -57,7 +91,7 @@ class Keys:
 
     def __init__(self, path: Path, table: Mapping[str, Any]) -> None:
         self.path = path
-        self._left = {name: value for name, value in table.items() if name not in _BOOKKEEPING}
+        self._left = {name: value for name, value in table.items() if name not in _BOOKKEEPING | _SAMPLING}
         self.problems: list[str] = []
         for name, values in _FIXED.items():
             self.fixed(name, *values)

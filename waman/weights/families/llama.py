@@ -10,25 +10,36 @@ from waman.weights.families.shape import initializer_range, whole_heads
 
 EMBEDDING = "model.embed_tokens.weight"
 HEAD = "lm_head.weight"
+_KV_HEADS = "num_key_value_heads"
 
 
 def _read_llama(keys: Keys) -> ModelConfig:
-    return _read(keys, bias=keys.flag("attention_bias", False), mlp_bias=keys.flag("mlp_bias", False), window=None)
+    bias, mlp_bias = keys.flag("attention_bias", False), keys.flag("mlp_bias", False)
+    num_kv_heads, context_length = keys.whole_or_none(_KV_HEADS), keys.whole("max_position_embeddings", 2048)
+    return _read(
+        keys, bias=bias, mlp_bias=mlp_bias, window=None, num_kv_heads=num_kv_heads, context_length=context_length
+    )
 
 
 def _read_mistral(keys: Keys) -> ModelConfig:
-    window = keys.whole_or_none("sliding_window", absent=4096)  # absent as transformers takes it; null is none
-    return _read(keys, bias=False, mlp_bias=False, window=window)
+    # Absent as transformers takes it; null is no window, and as many key-value heads as query heads.
+    window = keys.whole_or_none("sliding_window", absent=4096)
+    num_kv_heads = keys.whole_or_none(_KV_HEADS, absent=8)
+    context_length = keys.whole("max_position_embeddings", 131072)
+    return _read(
+        keys, bias=False, mlp_bias=False, window=window, num_kv_heads=num_kv_heads, context_length=context_length
+    )
 
 
-def _read(keys: Keys, *, bias: bool, mlp_bias: bool, window: int | None) -> ModelConfig:
+def _read(
+    keys: Keys, *, bias: bool, mlp_bias: bool, window: int | None, num_kv_heads: int | None, context_length: int
+) -> ModelConfig:
     keys.fixed("hidden_act", "silu", "swish")
     keys.fixed("attention_dropout", 0, None)
     model_dim, num_heads = keys.whole("hidden_size"), keys.whole("num_attention_heads")
-    context_length = keys.whole("max_position_embeddings", 2048)
     attention = {
         "num_heads": num_heads,
-        "num_kv_heads": keys.whole("num_key_value_heads", num_heads),
+        "num_kv_heads": num_heads if num_kv_heads is None else num_kv_heads,
         "head_dim": keys.whole("head_dim", max(model_dim // num_heads, 1)),
     }
     parts: dict[str, Any] = {

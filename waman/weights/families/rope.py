@@ -2,11 +2,22 @@
 
 from typing import Any
 
+from waman.errors import RecipeError
 from waman.model.config import Linear, Llama3, Ntk, Rope, RopeScaling, Unscaled, Yarn
 from waman.weights.families.keys import Keys
 
 _DEFAULT_THETA = 10000.0
 _COMMON = {"rope_type", "type", "rope_theta", "partial_rotary_factor"}
+_KNOWN = {
+    "factor",
+    "original_max_position_embeddings",
+    "low_freq_factor",
+    "high_freq_factor",
+    "beta_fast",
+    "beta_slow",
+    "attention_factor",
+    "truncate",
+}
 
 
 def read_rope(keys: Keys, *, context_length: int, default_theta: float = _DEFAULT_THETA) -> Rope:
@@ -18,7 +29,11 @@ def read_rope(keys: Keys, *, context_length: int, default_theta: float = _DEFAUL
     scalings: list[RopeScaling] = []
     for name, table in keys.tables("rope_parameters", "rope_scaling"):
         if table.get("rope_theta") is not None:
-            thetas.append(float(table["rope_theta"]))
+            theta = table["rope_theta"]
+            if isinstance(theta, int | float) and not isinstance(theta, bool) and theta > 0:
+                thetas.append(float(theta))
+            else:
+                keys.problems.append(f"{name}.rope_theta = {theta!r}, expected a number above 0")
         if table.get("partial_rotary_factor", 1) != 1:
             keys.problems.append(f"{name}.partial_rotary_factor = {table['partial_rotary_factor']}, ours computes 1.0")
         scaling = _read_scaling(keys, name, table, context_length)
@@ -69,6 +84,14 @@ def write_rope(config: Rope, *, head_dim: int) -> dict[str, Any]:
 def _read_scaling(keys: Keys, name: str, table: dict[str, Any], context_length: int) -> RopeScaling | None:
     kind = table.get("rope_type", table.get("type", "default"))
     given = {key: value for key, value in table.items() if key not in _COMMON and value is not None}
+    wrong = [
+        f"{name}.{key} = {value!r}, expected {'true or false' if key == 'truncate' else 'a number'}"
+        for key, value in given.items()
+        if key in _KNOWN and (isinstance(value, bool) != (key == "truncate") or not isinstance(value, int | float))
+    ]
+    if wrong:
+        keys.problems += wrong
+        return None
     try:
         match kind:
             case "default":
@@ -96,6 +119,9 @@ def _read_scaling(keys: Keys, name: str, table: dict[str, Any], context_length: 
                 return None
     except KeyError as error:
         keys.problems.append(f"{name} of type {kind!r} without {error.args[0]}")
+        return None
+    except RecipeError as error:
+        keys.problems.append(f"{name}: {error}")
         return None
     if given:
         keys.problems.append(f"{name}: unknown keys {', '.join(sorted(given))}")
