@@ -231,6 +231,15 @@ def test_missing_extra_and_misshaped_tensors_are_all_named(tmp_path: Path) -> No
         assert "model.layers.1.mlp.up_proj.weight has shape (40, 31), expected (40, 32)" in str(caught.value)
 
 
+def test_quantized_tensors_are_refused_and_not_taken_for_numbers(tmp_path: Path) -> None:
+    save_weights(build(TINY), TINY, None, tmp_path, torch.float32)
+    named = dict(safetensors.read(tmp_path / "model.safetensors"))
+    named["model.norm.weight"] = named["model.norm.weight"].to(torch.int8)
+    safetensors.write(tmp_path / "model.safetensors", named)
+    with pytest.raises(InputError, match=r"quantized weights are not read, found model\.norm\.weight as I8; fetch"):
+        load_decoder(tmp_path)
+
+
 def test_names_go_both_ways() -> None:
     state = build(TINY).state_dict()
     again = from_hugging_face(to_hugging_face(state, TINY), TINY)

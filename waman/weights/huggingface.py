@@ -175,6 +175,7 @@ def load_decoder(folder: Path, dtype: torch.dtype = torch.float32, device: str |
         _require_promised(file, names - there.keys())
         found |= there
     _require_fit({name: found[old] for name, old in _full_names(found, family).items()}, config, family, str(folder))
+    _require_floating(files, config, family)
     decoder = _on_meta(config).to(dtype).to_empty(device=device)
     decoder.position.build_tables(torch.device(device))
     _fill(decoder, family, files)
@@ -268,6 +269,17 @@ def _require_promised(file: Path, lacking: set[str]) -> None:
         raise InputError(
             f"{file}: lacks what {INDEX_FILE} promises: missing {', '.join(sorted(lacking))}; fetch both again"
         )
+
+
+def _require_floating(files: Iterable[Path], config: ModelConfig, family: Family) -> None:
+    known = places(config, family)
+    for file in files:
+        stored = {
+            name: kind for name, kind in safetensors.not_floating(file).items() if _full_name(name, family) in known
+        }
+        if stored:
+            listed = ", ".join(f"{name} as {kind}" for name, kind in stored.items())
+            raise InputError(f"{file}: quantized weights are not read, found {listed}; fetch the unquantized model")
 
 
 def _slabs(tensor: Tensor) -> Iterator[tuple[int, int]]:

@@ -67,6 +67,14 @@ def shapes(path: Path) -> dict[str, tuple[int, ...]]:
         return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
 
 
+def not_floating(path: Path) -> dict[str, str]:
+    """The names of tensors that are whole numbers, truth values or of 8 bits, each with its type in the format."""
+    floating = {"F64", "F32", "F16", "BF16"}
+    with _opened(path) as file:
+        kinds = {name: str(file.get_slice(name).get_dtype()) for name in file.keys()}  # noqa: SIM118
+    return {name: kind for name, kind in kinds.items() if kind not in floating}
+
+
 def dtypes(path: Path) -> set[torch.dtype]:
     """The types of the tensors in the file. Raises InputError as `read` does."""
     by_name = {name: dtype for dtype, name in DTYPE_NAMES.items()}
