@@ -22,7 +22,7 @@ _DISTRIBUTIONS = (
 def _pretrain() -> PretrainRecipe:
     return PretrainRecipe(
         model=preset("laptop-1m"),
-        num_tokens=3_600_000,
+        num_tokens=4_000_000,
         batch_tokens=2048,
         micro_batch_sequences=4,
         optimizer=AdamW(learning_rate=3e-3),
