@@ -19,6 +19,7 @@ from waman.evaluation.likelihood import Pair
 from waman.evaluation.metrics import Floats
 from waman.evaluation.recipe import BitsPerByte, Cloze, EvaluateRecipe
 from waman.evaluation.report import read_scores
+from waman.model.recipe import Float32
 from waman.settings import Off
 
 RECIPE = EvaluateRecipe(
@@ -33,6 +34,7 @@ RECIPE = EvaluateRecipe(
     ),
     instructions=Off(),
     overlap=Off(),
+    precision=Float32(),
 )
 
 
