@@ -102,6 +102,8 @@ def _cloze() -> report.Cloze:
     shares = [0.262, 0.371, 0.433, 0.476, 0.509, 0.531, 0.548, 0.556, 0.561]
     return report.Cloze(
         questions=1200,
+        model=Estimate(0.572, 0.544, 0.6),
+        checkpoint_questions=300,
         checkpoints=tuple((t, Estimate(s, s - 0.027, s + 0.027)) for t, s in zip(tokens, shares, strict=True)),
         scorers={
             "word overlap": Estimate(0.412, 0.384, 0.440),

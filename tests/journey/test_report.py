@@ -114,6 +114,14 @@ def test_what_beats_the_others_and_what_does_not_is_said() -> None:
     assert "✗ not below 2.00 of 5-gram" in text
 
 
+def test_figures_on_all_the_questions_are_told_from_those_of_the_curves(page: Page) -> None:
+    assert "Of 1,200 questions the model gets 57.2%" in page.text
+    assert "The curve is on 300 of the questions" in page.text
+    some = dataclasses.replace(made_up_data(), curve_bytes=80_000, bits_bytes=200_000)
+    assert "The curves are on 80,000 bytes of it" in read_page(render_report(some)).text
+    assert "bytes of it" not in page.text
+
+
 def test_a_cloze_interval_that_reaches_zero_is_said_to_show_nothing() -> None:
     data = made_up_data()
     assert data.cloze is not None

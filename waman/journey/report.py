@@ -151,8 +151,11 @@ class Cloze:
     """Choosing the true continuation among four by what the context adds to its log-likelihood, over training."""
 
     questions: int
+    model: Estimate
+    """The final model's accuracy on these questions."""
     checkpoints: tuple[tuple[int, Estimate], ...]
-    """(tokens seen, accuracy), in order; the last one is the final model's."""
+    """(tokens seen, accuracy), in order, on `checkpoint_questions` of them."""
+    checkpoint_questions: int
     scorers: Mapping[str, Estimate]
     """What needs no training of ours: word overlap, 5-gram, untrained network -> accuracy."""
     best: str
@@ -237,7 +240,7 @@ class ReportData:
     losses: tuple[Curve, ...]
     """Nats per token."""
     bits_curves: tuple[Curve, ...]
-    """Bits per byte of held-out text, by source."""
+    """Bits per byte of the first `curve_bytes` of held-out text, by source."""
     bits: tuple[SourceBits, ...]
     """The last row is that of all sources together."""
     cloze: Cloze | None
@@ -247,6 +250,9 @@ class ReportData:
     """Inputs before what is made of them."""
     costs: tuple[StageCost, ...]
     commands: tuple[Command, ...]
+    curve_bytes: int = 0
+    bits_bytes: int = 0
+    """Of the held-out text that `bits` is measured on; zero where nothing was."""
 
 
 def render_report(data: ReportData) -> str:

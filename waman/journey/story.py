@@ -71,6 +71,8 @@ def tell(journey: Journey, out: Path) -> ReportData:
         lineage=tuple(_lineage(made)),
         costs=tuple(_cost(name, one) for name, one in made.items()),
         commands=commands(out),
+        curve_bytes=max((_num_bytes(scores) for _, scores in _scored_checkpoints(journey)), default=0),
+        bits_bytes=_num_bytes(read_scores(final)),
     )
 
 
@@ -229,6 +231,10 @@ def _bits(scores: Mapping[str, Any]) -> Iterator[SourceBits]:
         yield SourceBits(source, model, {_name(name): one["value"] for name, one in figures.items()})
 
 
+def _num_bytes(scores: Mapping[str, Any]) -> int:
+    return int(scores["bits"]["bytes"]) if "bits" in scores else 0
+
+
 def _cloze(journey: Journey, scores: Mapping[str, Any]) -> Cloze | None:
     """Ranked by the gain over no context; the figures per character alone stand beside them."""
     cloze = scores.get("cloze", {})
@@ -237,10 +243,14 @@ def _cloze(journey: Journey, scores: Mapping[str, Any]) -> Cloze | None:
         return None
     without = cloze.get("without_overlap", {}).get("unconditional", {}).get("accuracy")
     seen = scores["overlap"]["seen_share"] if "overlap" in scores else None
-    points = [(tokens, found["cloze"].get("unconditional")) for tokens, found in _scored_checkpoints(journey)]
+    scored = [(tokens, found) for tokens, found in _scored_checkpoints(journey) if "unconditional" in found["cloze"]]
     return Cloze(
         questions=cloze["questions"],
-        checkpoints=tuple((tokens, _estimate(one["accuracy"]["model"])) for tokens, one in points if one),
+        model=_estimate(gain["accuracy"]["model"]),
+        checkpoint_questions=max((found["cloze"]["questions"] for _, found in scored), default=0),
+        checkpoints=tuple(
+            (tokens, _estimate(found["cloze"]["unconditional"]["accuracy"]["model"])) for tokens, found in scored
+        ),
         scorers={_name(name): _estimate(one) for name, one in _others(gain["accuracy"])},
         best=_name(gain["best_other"]),
         difference=_estimate(gain["difference_to"][gain["best_other"]]),
