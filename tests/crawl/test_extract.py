@@ -16,7 +16,7 @@ import zstandard
 from tests.crawl.server import serve
 from waman.artifact import Artifact, open_artifact, open_input
 from waman.crawl import warc
-from waman.crawl.extract import extract
+from waman.crawl.extract import extract, read_left_out
 from waman.crawl.fetch import fetch
 from waman.crawl.pieces import files_of
 from waman.crawl.recipe import (
@@ -269,6 +269,29 @@ def test_files_of_one_name_from_two_folders_do_not_share_origins(tmp_path: Path)
     assert len({document.id for document in documents(found)}) == 2
 
 
+def test_files_of_a_folder_that_cannot_be_read_are_left_out_with_the_reason(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    (folder / "a.jsonl").write_bytes(jsonl({"text": "rows"}))
+    (folder / "b.txt").write_text("a text")
+    (folder / "c.png").write_bytes(b"\x89PNG")
+    found = run(tmp_path, folder)
+    assert [document.text for document in documents(found)] == ["rows", "a text"]
+    assert [(one.name, one.reason, one.num_bytes) for one in read_left_out(found)] == [("c.png", "not_recognised", 4)]
+    assert [(drop.origin, drop.reason, drop.source) for drop in read_drops(found)] == [
+        ("c.png", "not_recognised", "text")
+    ]
+    assert "1 files are not read, left_out.json lists them: c.png" in caplog.text
+    rows = extract(ExtractRecipe(source=Rows()), archives=[open_input(folder)], out=tmp_path / "rows")
+    assert [(one.name, one.reason) for one in read_left_out(rows)] == [
+        ("b.txt", "other_source"), ("c.png", "not_recognised")
+    ]  # fmt: skip
+    with pytest.raises(InputError, match=r"a\.jsonl holds jsonl, which the recipe's source 'web' is not"):
+        extract(ExtractRecipe(source=Web()), archives=[open_input(folder)], out=tmp_path / "web")
+
+
 def test_inputs_that_cannot_be_used_are_errors_that_say_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no archives given"):
         extract(ExtractRecipe(), archives=[], out=tmp_path / "x")
@@ -352,7 +375,7 @@ def test_a_killed_extraction_ends_with_the_bytes_of_one_that_was_not(tmp_path: P
 import sys
 from pathlib import Path
 from waman.artifact import open_input
-from waman.crawl.extract import extract
+from waman.crawl.extract import extract, read_left_out
 from waman.crawl.recipe import ExtractRecipe
 from waman.dataflow import Local
 recipe = ExtractRecipe(max_damaged_share=1.0, unit_bytes=1)

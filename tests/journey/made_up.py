@@ -25,7 +25,8 @@ def made_up_data() -> report.ReportData:
     return report.ReportData(
         title="A language model, made on this machine",
         made_by="waman 0.1.0 at 3f9c2ab81d04 · Python 3.11.7 · torch 2.13.0 · 2 cores, 2 threads · seed 0",
-        model=report.ModelFacts(3_412_480, 6, 192, 4096, 512, 8_388_608),
+        model=report.ModelFacts(3_412_480, 6, 192, 512, 8_388_608),
+        vocab_size=4096,
         funnel=_funnel(),
         sources=(
             report.SourceTokens("web", 271, 2_412_310, 672_204, 0.42, 5.24),

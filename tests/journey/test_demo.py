@@ -4,11 +4,17 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from waman.artifact import open_artifact, verify
+from waman.artifact import open_artifact, open_input, verify
+from waman.corpus.recipe import HeldOut, MixRecipe
+from waman.dataflow import Inline
+from waman.journey.demo import demo
+from waman.journey.recipe import DemoRecipe
+from waman.settings import load
 
 TINY = {
     "own.extract.unit_bytes": "100_000",
@@ -78,3 +84,20 @@ def test_the_demo_goes_from_one_s_own_text_to_a_report_and_resumes_after_a_kill(
     lineage = json.dumps((out / "tuned" / "final" / "manifest.json").read_text())
     assert "rows.jsonl" in lineage, "the weights are not traceable to their documents"
     assert subprocess.run(_command(out, corpus), capture_output=True).returncode == 0
+
+
+def test_it_can_end_with_the_tokens(tmp_path: Path) -> None:
+    words = "the falcon flies over the high valley and the llama looks up at it for a while"
+    rows = [
+        {"text": f"{words[n % 30 :]} {n} {words[: n % 41]}", "group": str(n % 9), "licence": "CC0-1.0"}
+        for n in range(90)
+    ]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    recipe = load(DemoRecipe, None, ["until=tokens", "tokenizer.vocab_size=300", "own.refine.filters.text=[]"])
+    recipe = replace(recipe, own=replace(recipe.own, mix=MixRecipe(held_out=HeldOut(share=0.2))))
+    made = demo(recipe, out=tmp_path / "out", corpus=[open_input(tmp_path / "rows.jsonl")], executor=Inline())
+    assert set(made.counts) == {"documents", "corpus", "mixture", "tokenizer", "tokens"}
+    report = (made.path / "report.html").read_text()
+    assert "From your files to tokens" in report
+    assert f"waman pretrain {tmp_path / 'out' / 'tokens'}" in report
+    assert verify(made) == []

@@ -114,6 +114,25 @@ def test_what_beats_the_others_and_what_does_not_is_said() -> None:
     assert "✗ not below 2.00 of 5-gram" in text
 
 
+def test_without_a_model_the_page_ends_with_the_tokens() -> None:
+    data = made_up_data()
+    bare = report.ReportData(
+        title="From your files to tokens",
+        made_by=data.made_by,
+        vocab_size=4096,
+        funnel=data.funnel,
+        sources=(report.SourceTokens("web", 271, 2_412_310, 672_204, 0.42, None),),
+        lineage=data.lineage,
+        costs=data.costs,
+        commands=data.commands,
+    )
+    page = read_page(render_report(bare))
+    assert re.search(r"Tokens to train on\s*672 k", page.text)
+    assert re.search(r"0\.279\s*–\s*42\.0%", page.text)
+    for name in ("Parameters", "Cloze", "Instructions", "was recorded in this run", "Chat on"):
+        assert name not in page.text
+
+
 def test_figures_on_all_the_questions_are_told_from_those_of_the_curves(page: Page) -> None:
     assert "Of 1,200 questions the model gets 57.2%" in page.text
     assert "The curve is on 300 of the questions" in page.text
@@ -157,7 +176,7 @@ def test_what_was_not_measured_is_said_to_be() -> None:
     nothing: dict[str, Any] = {
         field.name: ()
         for field in dataclasses.fields(report.ReportData)
-        if field.name not in ("title", "made_by", "model")
+        if field.name not in ("title", "made_by", "vocab_size", "model", "curve_bytes", "bits_bytes")
     }
     empty = read_page(render_report(dataclasses.replace(made_up_data(), **nothing | {"cloze": None})))
     assert empty.unbalanced == []

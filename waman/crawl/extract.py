@@ -10,7 +10,7 @@ from typing import Any
 from waman.artifact import Artifact
 from waman.crawl import pieces
 from waman.crawl.language import identify
-from waman.crawl.left_out import LeftOut, read_left_out, write_left_out
+from waman.crawl.left_out import LEFT_OUT_FILE, LeftOut, read_left_out, write_left_out
 from waman.crawl.pieces import Format, Item, Piece
 from waman.crawl.recipe import ExtractRecipe, Github, Python, Rows, Text, Web
 from waman.crawl.sources import python
@@ -136,16 +136,7 @@ def _plan_archive(recipe: ExtractRecipe, archive: Artifact) -> Iterator[Piece]:
         return python.plan_folder(archive.path, source)
     if isinstance(source, Github):
         return plan_repositories(archive.path, source)
-    return (
-        Piece(path, name, pieces.recognise(path, source), _size(path), fetched=archive.kind == "crawl")
-        for path, name in pieces.files_of(archive)
-    )
-
-
-def _size(path: Path) -> int:
-    """Bytes of a file; of compressed text, whose units are counted as read, four times those stored."""
-    packed = path.suffix.lower() in (".gz", ".zst") and not pieces.is_warc_name(path)
-    return path.stat().st_size * (4 if packed else 1)
+    return pieces.pieces_of(archive, source)
 
 
 def _cut_unit(payload: tuple[Piece, int], folder: Path) -> Counts:
@@ -178,7 +169,8 @@ def _extract_unit(unit: _Unit, folder: Path) -> Counts:
 def _read(recipe: ExtractRecipe, piece: Piece) -> Iterator[Item]:
     group, max_bytes = recipe.group, recipe.max_record_bytes
     if piece.format in ("code", "left_out"):
-        return read_code(piece, name=recipe.name or "github", max_bytes=max_bytes)
+        usual = "text" if piece.left_out is not None and piece.left_out.reason in pieces.UNREAD else "github"
+        return read_code(piece, name=recipe.name or usual, max_bytes=max_bytes)
     match pieces.source_of(piece, recipe.source):
         case Web() as web:
             return read_web(piece, web, name=recipe.name or "web", group=group, max_bytes=max_bytes)
@@ -271,6 +263,10 @@ def _account_for(draft: Draft, left_out: Sequence[LeftOut]) -> None:
     absent = [one.name for one in left_out if one.reason == "not_installed"]
     if absent:
         get_logger().warning("not installed, so not read: %s", ", ".join(absent))
+    unread = [one.name for one in left_out if one.reason in pieces.UNREAD]
+    if unread:
+        shown = ", ".join(unread[:_PLACES_SHOWN]) + (" and others" if len(unread) > _PLACES_SHOWN else "")
+        get_logger().warning("%d files are not read, %s lists them: %s", len(unread), LEFT_OUT_FILE, shown)
     write_left_out(draft.path, left_out)
 
 

@@ -27,6 +27,8 @@ _SUFFIXES: dict[str, Format] = {
     ".parquet": "parquet",
     ".txt": "text", ".text": "text", ".md": "text", ".rst": "text",
 }  # fmt: skip
+UNREAD = ("not_recognised", "other_source")
+"""Why a file of a folder is left out whole."""
 _SOURCE_OF_FORMAT: dict[Format, Source] = {"warc": Web(), "jsonl": Rows(), "parquet": Rows(), "text": Text()}
 
 
@@ -78,25 +80,54 @@ def files_of(archive: Artifact) -> list[tuple[Path, str]]:
 
 def recognise(path: Path, source: Source | None) -> Format:
     """What a file holds, by its name or its beginning. Raises InputError where that is unknown or not wanted."""
+    found = _format_of(path, source)
+    if found is None:
+        raise InputError(
+            f"{path} is not recognised: expected {', '.join(_SUFFIXES)} (also .gz and .zst of all but .parquet); "
+            "rename it, or say what it holds with --set source.kind=text"
+        )
+    if not _is_wanted(found, source):
+        raise InputError(
+            f"{path} holds {found}, which the recipe's source '{type(source).__name__.lower()}' is not; "
+            "leave it out, or source"
+        )
+    return found
+
+
+def pieces_of(archive: Artifact, source: Source | None) -> Iterator[Piece]:
+    """The files of an input in order; those of a folder that cannot be read as `source` are left out whole.
+
+    Raises InputError where a file that was named, or every file of a folder, is of that kind.
+    """
+    files = files_of(archive)
+    readable = [path for path, _ in files if _is_wanted(_format_of(path, source), source)]
+    for path, name in files:
+        size = path.stat().st_size
+        if archive.kind == "files" and readable and path not in readable:
+            reason = UNREAD[0] if _format_of(path, source) is None else UNREAD[1]
+            yield piece_left_out(path, LeftOut(name, reason, num_files=1, num_bytes=size))
+        else:
+            found = recognise(path, source)
+            yield Piece(path, name, found, size * _swelling(path), fetched=archive.kind == "crawl")
+
+
+def _format_of(path: Path, source: Source | None) -> Format | None:
     if not os.access(path, os.R_OK):
         raise InputError(f"{path} cannot be read: permission denied; ask its owner, or leave it out")
     if isinstance(source, Text):
         return "text"
     plain = path.with_suffix("") if path.suffix.lower() in _COMPRESSIONS else path
     found = _SUFFIXES.get(plain.suffix.lower())
-    if found is None and warc.looks_like_warc(path):
-        found = "warc"
-    if found is None:
-        raise InputError(
-            f"{path} is not recognised: expected {', '.join(_SUFFIXES)} (also .gz and .zst of all but .parquet); "
-            "rename it, or say what it holds with --set source.kind=text"
-        )
-    if source is not None and type(_SOURCE_OF_FORMAT[found]) is not type(source):
-        raise InputError(
-            f"{path} holds {found}, which the recipe's source '{type(source).__name__.lower()}' is not; "
-            "leave it out, or source"
-        )
-    return found
+    return "warc" if found is None and warc.looks_like_warc(path) else found
+
+
+def _is_wanted(found: Format | None, source: Source | None) -> bool:
+    return found is not None and (source is None or type(_SOURCE_OF_FORMAT[found]) is type(source))
+
+
+def _swelling(path: Path) -> int:
+    """Units are counted in bytes as read: of compressed text, about four times those stored."""
+    return 4 if path.suffix.lower() in _COMPRESSIONS and not is_warc_name(path) else 1
 
 
 def is_warc_name(path: Path) -> bool:

@@ -32,23 +32,24 @@ def demo(
     """
     draft = begin(out, kind="demo", version=VERSION, recipe=recipe, inputs={"corpus": list(corpus)}, replace=replace)
     if draft.finished is not None:
-        _say_what_next(draft.finished.path)
+        _say_what_next(recipe, draft.finished.path)
         return draft.finished
     with draft:
         journey = Journey(recipe, draft.path, executor)
         stages.make_corpus(journey, corpus)
         stages.make_tokens(journey)
-        stages.make_models(journey)
-        stages.measure(journey)
+        if recipe.until == "tuned":
+            stages.make_models(journey)
+            stages.measure(journey)
         data = story.tell(journey, out)
         write_whole(draft.path / REPORT, render_report(data))
         made = draft.finish(counts={name: one.counts for name, one in journey.made.items()})
-    _say_what_next(made.path)
+    _say_what_next(recipe, made.path)
     return made
 
 
-def _say_what_next(out: Path) -> None:
+def _say_what_next(recipe: DemoRecipe, out: Path) -> None:
     lines = [f"report: {out / REPORT}"]
-    lines += [f"{command.purpose}: {command.command}" for command in story.commands(out)]
+    lines += [f"{command.purpose}: {command.command}" for command in story.commands(recipe, out)]
     for line in lines:
         get_logger().info("%s", line)

@@ -1,6 +1,7 @@
 """The demo's recipe: one recipe for every door it goes through."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from waman.corpus.recipe import HeldOut, MixRecipe, RefineRecipe
 from waman.crawl.recipe import ByPathSegment, ExtractRecipe, FetchRecipe, Python, Web
@@ -109,6 +110,8 @@ class DemoRecipe:
     """Tuning on them."""
     evaluate_tuned: EvaluateRecipe = field(default_factory=_answers_only)
     """What is measured of the tuned model."""
+    until: Literal["tokens", "tuned"] = "tuned"
+    """The last of the stages: "tokens" ends with the corpus, its report, tokenizer and tokens; no model is trained."""
     num_answers: int = 5
     """Held-out questions whose answers the report shows, drawn by `seed`."""
     seed: int = 0

@@ -35,7 +35,6 @@ class ModelFacts:
     num_parameters: int
     num_layers: int
     model_dim: int
-    vocab_size: int
     context_length: int
     """Tokens."""
     trained_tokens: int
@@ -116,8 +115,8 @@ class SourceTokens:
     tokens: int
     proportion: float
     """Share of the training samples."""
-    epochs: float
-    """How often each of its tokens was seen on average."""
+    epochs: float | None
+    """How often each of its tokens was seen on average; None where no model was trained."""
 
 
 @dataclass(frozen=True)
@@ -234,25 +233,26 @@ class ReportData:
     title: str
     made_by: str
     """Version, interpreter, threads, machine: one line."""
-    model: ModelFacts
+    vocab_size: int
     funnel: tuple[FunnelStage, ...]
     sources: tuple[SourceTokens, ...]
-    losses: tuple[Curve, ...]
-    """Nats per token."""
-    bits_curves: tuple[Curve, ...]
-    """Bits per byte of the first `curve_bytes` of held-out text, by source."""
-    bits: tuple[SourceBits, ...]
-    """The last row is that of all sources together."""
-    cloze: Cloze | None
-    instructions: tuple[InstructionResult, ...]
-    answers: tuple[Answer, ...]
     lineage: tuple[ArtifactNode, ...]
     """Inputs before what is made of them."""
     costs: tuple[StageCost, ...]
     commands: tuple[Command, ...]
+    model: ModelFacts | None = None
+    """None where none was trained: the page then ends with the tokens, and says nothing of what follows."""
+    losses: tuple[Curve, ...] = ()
+    """Nats per token."""
+    bits_curves: tuple[Curve, ...] = ()
+    """Bits per byte of the first `curve_bytes` of held-out text, by source."""
+    bits: tuple[SourceBits, ...] = ()
+    """The last row is that of all sources together, on `bits_bytes` of held-out text."""
     curve_bytes: int = 0
     bits_bytes: int = 0
-    """Of the held-out text that `bits` is measured on; zero where nothing was."""
+    cloze: Cloze | None = None
+    instructions: tuple[InstructionResult, ...] = ()
+    answers: tuple[Answer, ...] = ()
 
 
 def render_report(data: ReportData) -> str:

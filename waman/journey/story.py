@@ -4,6 +4,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pyarrow.parquet as pq
 from waman.artifact import Artifact, open_artifact
 from waman.document import Drop, document_files, read_documents, read_drops
 from waman.evaluation.report import read_scores
+from waman.journey.recipe import DemoRecipe
 from waman.journey.report import (
     Answer,
     ArtifactNode,
@@ -55,29 +57,43 @@ _STAGES = {
 def tell(journey: Journey, out: Path) -> ReportData:
     """All that the report of a finished journey shows; `out` is where it will lie."""
     made = journey.made
-    final, base = made["scores-base"], made["base"]
-    return ReportData(
-        title="From crawl to chat on this machine",
-        made_by=_made_by(base),
-        model=_model_facts(base),
+    prepared = ReportData(
+        title="From your files to tokens" if "documents" in made else "From web pages to tokens",
+        made_by=_made_by(made["tokens"]),
+        vocab_size=made["tokenizer"].counts["vocab_size"],
         funnel=tuple(funnel_stage(name, made[name], seed=journey.recipe.seed) for name in _STAGES if name in made),
         sources=tuple(_sources(journey)),
-        losses=tuple(_losses(made)),
-        bits_curves=tuple(_bits_curves(journey)),
-        bits=tuple(_bits(read_scores(final))),
-        cloze=_cloze(journey, read_scores(final)),
-        instructions=tuple(_instructions(made)),
-        answers=tuple(_answers(journey)),
         lineage=tuple(_lineage(made)),
         costs=tuple(_cost(name, one) for name, one in made.items()),
-        commands=commands(out),
-        curve_bytes=max((_num_bytes(scores) for _, scores in _scored_checkpoints(journey)), default=0),
-        bits_bytes=_num_bytes(read_scores(final)),
+        commands=commands(journey.recipe, out),
+    )
+    return _with_models(prepared, journey) if "tuned" in made else prepared
+
+
+def _with_models(prepared: ReportData, journey: Journey) -> ReportData:
+    scores = read_scores(journey.made["scores-base"])
+    return replace(
+        prepared,
+        title="From crawl to chat on this machine",
+        model=_model_facts(journey.made["base"]),
+        losses=tuple(_losses(journey.made)),
+        bits_curves=tuple(_bits_curves(journey)),
+        bits=tuple(_bits(scores)),
+        curve_bytes=max((_num_bytes(one) for _, one in _scored_checkpoints(journey)), default=0),
+        bits_bytes=_num_bytes(scores),
+        cloze=_cloze(journey, scores),
+        instructions=tuple(_instructions(journey.made)),
+        answers=tuple(_answers(journey)),
     )
 
 
-def commands(out: Path) -> tuple[Command, ...]:
+def commands(recipe: DemoRecipe, out: Path) -> tuple[Command, ...]:
     """What to type next."""
+    if recipe.until == "tokens":
+        return (
+            Command(f"waman pretrain {out / 'tokens'} {out / 'tokenizer'} --out base", "train a model on the tokens"),
+            Command(f"waman inspect {out / 'tokens'}", "trace them back to their sources"),
+        )
     return (
         Command(f"waman chat {out / 'tuned' / 'final'}", "talk with it"),
         Command(f'waman generate {out / "base" / "final"} "def "', "let the pretrained model go on from a text"),
@@ -100,12 +116,10 @@ def _model_facts(base: Artifact) -> ModelFacts:
     from waman.weights.configuration import load_config
 
     config = load_config(base.path / "final")
-    assert config.vocab_size is not None
     return ModelFacts(
         num_parameters=base.counts["parameters"],
         num_layers=config.num_layers,
         model_dim=config.model_dim,
-        vocab_size=config.vocab_size,
         context_length=config.context_length,
         trained_tokens=base.counts["tokens"],
     )
@@ -165,7 +179,7 @@ def _sources(journey: Journey) -> Iterator[SourceTokens]:
     made = journey.made
     counts, mixture = made["tokens"].counts["train"], read_sources(made["mixture"].path)
     characters = _train_characters(made["corpus"], read_split(made["mixture"].path))
-    epochs = made["base"].counts["epochs"]
+    epochs = made["base"].counts["epochs"] if "base" in made else {}
     for source, row in counts.items():
         yield SourceTokens(
             source=source,
@@ -173,7 +187,7 @@ def _sources(journey: Journey) -> Iterator[SourceTokens]:
             characters=characters[source],
             tokens=row["tokens"],
             proportion=mixture[source]["proportion"],
-            epochs=epochs.get(source, 0.0),
+            epochs=epochs.get(source, 0.0) if epochs else None,
         )
 
 
@@ -243,7 +257,9 @@ def _cloze(journey: Journey, scores: Mapping[str, Any]) -> Cloze | None:
         return None
     without = cloze.get("without_overlap", {}).get("unconditional", {}).get("accuracy")
     seen = scores["overlap"]["seen_share"] if "overlap" in scores else None
-    scored = [(tokens, found) for tokens, found in _scored_checkpoints(journey) if "unconditional" in found["cloze"]]
+    scored = [
+        (tokens, found) for tokens, found in _scored_checkpoints(journey) if "unconditional" in found.get("cloze", {})
+    ]
     return Cloze(
         questions=cloze["questions"],
         model=_estimate(gain["accuracy"]["model"]),
