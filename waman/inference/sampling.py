@@ -18,10 +18,11 @@ class Sampler:
         if self._temperature == 0:
             return int(logits.argmax())
         probabilities = torch.softmax(logits.double().cpu() / self._temperature, dim=-1)
-        kept, token_ids = nucleus(probabilities, self._top_p)
-        reached = kept.cumsum(0)
+        # In the order of their ids: in falling order two nearly equal ones, which rounding may swap, would swap places.
+        token_ids = nucleus(probabilities, self._top_p)[1].sort().values
+        reached = probabilities[token_ids].cumsum(0)
         drawn = torch.rand((), generator=self._generator, dtype=torch.float64) * reached[-1]
-        place = min(int(torch.searchsorted(reached, drawn, right=True)), len(kept) - 1)
+        place = min(int(torch.searchsorted(reached, drawn, right=True)), len(token_ids) - 1)
         return int(token_ids[place])
 
 
