@@ -111,7 +111,7 @@ def fit_law(points: Sequence[Point], *, seed: int = 0, num_resamples: int = 200)
     if not _is_law(theta):
         raise InputError(
             f"no law fits the {len(points)} runs: alpha = {theta[3]:.3g}, beta = {theta[4]:.3g}, expected above 0 and "
-            "under 10, as a loss falls slowly with size and tokens: look for runs that did not learn, and leave them out"
+            "under 10, as a loss falls slowly with size and tokens: leave out runs that did not learn"
         )
     law = runs.law(theta)
     residuals = tuple(math.log(one.loss / law.loss(one.parameters, one.tokens)) for one in points)
