@@ -22,7 +22,7 @@ LADDER: Mapping[str, frozenset[str]] = {
     "instruction": frozenset({"tasks", "quantization", "training"}),
     "evaluation": frozenset({"tasks", "inference"}),
     "preference": frozenset({"instruction", "evaluation"}),
-    "planning": frozenset({"costing"}),
+    "planning": frozenset({"costing", "training"}),
     "tracing": frozenset({"tokens"}),
     "serving": frozenset({"inference", "tracing"}),
 }

@@ -25,6 +25,7 @@ _PLACES = {
     "mix": "waman.corpus.mix",
     "open_artifact": "waman.artifact",
     "open_input": "waman.artifact",
+    "plan": "waman.planning.plan",
     "presets": "waman.model.presets",
     "pretrain": "waman.training.pretrain",
     "refine": "waman.corpus.refine",

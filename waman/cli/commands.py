@@ -1,4 +1,4 @@
-"""The verbs whose few options have names of their own: generate, chat, inspect."""
+"""The verbs whose few options have names of their own: generate, chat, plan, inspect."""
 
 import json
 from dataclasses import asdict
@@ -41,6 +41,69 @@ def chat(
     from waman.inference.recipe import Sampling
 
     run(Sampling(max_tokens=max_tokens, temperature=temperature, top_p=top_p, seed=seed), model=model)
+
+
+def plan(
+    target: Annotated[
+        str | None,
+        typer.Argument(
+            help="A preset, a recipe of pretrain (.toml), a run or a model's directory; none: the largest that "
+            "--gpu trains in --days."
+        ),
+    ] = None,
+    tokens: Annotated[str | None, typer.Option(metavar="N", help="Tokens to train on: 1.4T, 300B, 3e9.")] = None,
+    gpu: Annotated[str | None, typer.Option(help="A device of the table, such as h100.")] = None,
+    gpus: Annotated[int | None, typer.Option(help="How many; else as few as it fits on.")] = None,
+    mfu: Annotated[float | None, typer.Option(help="Share of the peak that is reached; else the table's.")] = None,
+    speed: Annotated[float | None, typer.Option(help="Tokens per second of one device, in place of --mfu.")] = None,
+    price: Annotated[float | None, typer.Option(help="Of a device, an hour, in the currency.")] = None,
+    currency: Annotated[str, typer.Option(help="What money is given in, such as KRW.")] = "USD",
+    exchange_rate: Annotated[float | None, typer.Option(help="Units of it for one USD, for the table's price.")] = None,
+    watts: Annotated[float | None, typer.Option(help="What a device draws; else the table's.")] = None,
+    days: Annotated[float | None, typer.Option(help="Refuse what takes longer.")] = None,
+    budget: Annotated[float | None, typer.Option(help="Refuse what costs more, in the currency.")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Any other field; see docs/costing.md.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Reckon what training a model takes: memory, time, money, energy."""
+    from waman import settings
+    from waman.planning.plan import plan as run
+    from waman.planning.recipe import PlanRecipe
+
+    named = {
+        "num_tokens": None if tokens is None else parse_count(tokens),
+        "gpu": gpu,
+        "num_gpus": gpus,
+        "mfu": mfu,
+        "tokens_per_second": speed,
+        "price_per_hour": price,
+        "currency": currency,
+        "exchange_rate": exchange_rate,
+        "watts": watts,
+        "max_days": days,
+        "budget": budget,
+    }
+    table = {name: value for name, value in named.items() if value is not None}
+    found = run(settings.parse(PlanRecipe, settings.apply_overrides(table, overrides or ())), target=target)
+    print(json.dumps(found.to_table(), indent=1, ensure_ascii=False) + "\n" if as_json else found.render(), end="")
+
+
+_LETTERS = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
+
+
+def parse_count(text: str) -> int:
+    """A number of tokens: 1.4T, 300B, 3e9, 250000. Raises InputError for what is none."""
+    from waman.errors import InputError
+
+    letter = text[-1:].upper()
+    try:
+        number = float(text[:-1]) * _LETTERS[letter] if letter in _LETTERS else float(text)
+        return round(number)
+    except (ValueError, OverflowError) as error:
+        raise InputError(f"'{text}' is no number of tokens; expected such as 1.4T, 300B, 3e9") from error
 
 
 def inspect(

@@ -69,6 +69,7 @@ def build_app(explained: str | None = None) -> typer.Typer:
         app.command(verb.name, help=text, short_help=verb.summary)(_command(verb))
     app.command("generate")(commands.generate)
     app.command("chat")(commands.chat)
+    app.command("plan")(commands.plan)
     app.command("inspect")(commands.inspect)
     return app
 
