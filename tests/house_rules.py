@@ -35,7 +35,7 @@ DOORS = frozenset(
     {
         *("fetch", "extract", "refine", "mix", "decontaminate", "train_tokenizer", "tokenize", "export", "convert"),
         *("quantize", "pretrain", "generate", "chat", "compose", "tune", "align", "evaluate", "plan", "ablate"),
-        *("index", "trace", "serve", "demo", "certify", "load", "extend_tokenizer"),
+        *("index", "trace", "serve", "demo", "certify", "load", "extend_tokenizer", "plant"),
     }
 )
 """Names of the files that others may call as doors; `load` is the door of a model to Python."""
@@ -44,7 +44,7 @@ READERS = frozenset({"waman.crawl.sources.python", "waman.evaluation.report", "w
 """What else callers may import: how Python modules are grouped, and readers of what `evaluate` and `pretrain` write."""
 
 TORCH_FREE_ROOMS = frozenset({"crawl", "corpus", "tokens", "tasks"})
-TORCH_FREE_FILES = frozenset({"waman.model.config", "waman.model.presets"})
+TORCH_FREE_FILES = frozenset({"waman.model.config", "waman.model.count", "waman.model.presets"})
 BRINGS_TORCH = frozenset({"torch", "transformers", "safetensors.torch", "accelerate", "torchvision"})
 SLOW_TO_LOAD = BRINGS_TORCH | {"pyarrow", "numpy", "trafilatura", "tokenizers", "fastwarc"}
 """What a recipe or a verb's help must not wait for."""
