@@ -35,10 +35,10 @@ DOORS = frozenset(
     {
         *("fetch", "extract", "refine", "mix", "decontaminate", "train_tokenizer", "tokenize", "export", "convert"),
         *("quantize", "pretrain", "generate", "chat", "compose", "tune", "align", "evaluate", "plan", "ablate"),
-        *("index", "trace", "serve", "demo", "certify", "load", "extend_tokenizer", "plant"),
+        *("index", "trace", "serve", "demo", "certify", "load", "extend_tokenizer", "plant", "choose"),
     }
 )
-"""Names of the files that others may call as doors; `load` is the door of a model to Python."""
+"""Names of the files that others may call as doors; `load` opens a model to Python, `choose` is behind `plan`."""
 
 READERS = frozenset({"waman.crawl.sources.python", "waman.evaluation.report", "waman.weights.configuration"})
 """What else callers may import: how Python modules are grouped, and readers of what `evaluate` and `pretrain` write."""

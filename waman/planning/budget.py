@@ -173,8 +173,8 @@ def standing(law: Law, name: str, *, served: float, prices: Prices = Prices()) -
 def curve_of_loss(
     law: Law, *, loss: float, served: float, prices: Prices = Prices(), num_points: int = 49
 ) -> list[Choice]:
-    """Models of one loss, from nearly the smallest that reaches it to four times Chinchilla's, by what they cost."""
-    low, high = law.smallest_for(loss) * 1.02, 4 * law.optimum_of_loss(loss).parameters
+    """Models of one loss, from 1.3 times the smallest that reaches it to four times Chinchilla's, by what they cost."""
+    low, high = law.smallest_for(loss) * 1.3, 4 * law.optimum_of_loss(loss).parameters
     sizes = (Size(one, law.tokens_for(loss, one)) for one in spaced(low, high, num_points))
     return [cost_out(law, size, served=served, prices=prices) for size in sizes]
 

@@ -173,6 +173,20 @@ def worth_of_repetition(size: Size, *, unique: float, repetition: Repetition = M
     return math.exp(-repeated / repetition.tokens)
 
 
+def break_even_transfer(law: Law, size: Size, *, unique: float, repetition: Repetition = MUENNIGHOFF) -> float:
+    """What a token of a second language must be worth for a hundredth of them to lower the first one's loss."""
+
+    def loss(share: float, transfer: float) -> float:
+        mixed = with_second_language(law, size, unique=unique, share=share, transfer=transfer, repetition=repetition)
+        return mixed.loss
+
+    alone, low, high = loss(0.0, 0.0), 0.0, 1.0
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (middle, high) if loss(0.01, middle) > alone else (low, middle)
+    return high
+
+
 def transfer_of_score(score: float) -> float:
     """The transfer that a bilingual transfer score of ATLAS amounts to, where half of the tokens are of each language.
 
