@@ -14,6 +14,7 @@ _PLACES = {
     "Document": "waman.document",
     "ModelConfig": "waman.model.config",
     "WamanError": "waman.errors",
+    "choose": "waman.planning.choose",
     "compose": "waman.instruction.compose",
     "convert": "waman.weights.convert",
     "demo": "waman.journey.demo",

@@ -1,6 +1,8 @@
 """`waman plan`, asked which model to train."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -82,3 +84,11 @@ def test_what_cannot_be_answered_is_refused(
     assert code == 2
     assert out == ""
     assert message in error
+
+
+def test_no_question_of_size_loads_torch() -> None:
+    program = (
+        "import sys; from waman.planning.choose import choose; from waman.planning.recipe import ServingRecipe; "
+        "choose(ServingRecipe(loss=2.1)); sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

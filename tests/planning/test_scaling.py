@@ -135,7 +135,7 @@ def test_runs_of_noise_alone_are_refused() -> None:
 
 @pytest.mark.soak
 def test_no_start_of_the_whole_grid_ends_lower(sweep: Sweep) -> None:
-    for random in sweep(4):
+    for random in sweep(2):
         true = PUBLISHED[random.choice(LAWS)].law
         runs = scaling._Runs.of(isoflop(true, seed=random.randrange(2**31), noise=random.choice([0.002, 0.01])))
         here = np.zeros(4500, dtype=np.int64)
@@ -146,7 +146,7 @@ def test_no_start_of_the_whole_grid_ends_lower(sweep: Sweep) -> None:
 @pytest.mark.soak
 def test_intervals_hold_the_truth_95_times_in_100(sweep: Sweep) -> None:
     held = {name: [] for name in [*MEASURES, "a run at Chinchilla's size"]}  # type: dict[str, list[bool]]
-    for random in sweep(120):
+    for random in sweep(100):
         true, noise = PUBLISHED[random.choice(LAWS)].law, random.choice([0.003, 0.01])
         seed = random.randrange(2**31)
         fit = fit_law(isoflop(true, seed=seed, noise=noise, num_sizes=random.choice([5, 7])), num_resamples=100)
