@@ -11,7 +11,7 @@ from tests.sweep import Sweep
 from waman.ablation.estimate import Estimate, estimate
 from waman.ablation.metric import METRICS
 from waman.ablation.sequential import look_levels, looks
-from waman.ablation.verdict import Decision, Design, Verdict, further, judge
+from waman.ablation.verdict import LEVEL, Decision, Design, Verdict, further, judge
 from waman.ablation.words import confidence, sentence, summary
 
 BITS, CLOZE = METRICS["bits_per_byte"], METRICS["cloze"]
@@ -42,10 +42,10 @@ def test_a_difference_smaller_than_what_matters_is_none_and_a_wide_interval_deci
 def test_two_one_sided_tests_are_the_interval_of_twice_the_level() -> None:
     seeds_only = Estimate(0.004, 0.002**2, 0.0, 5, 40.0)
     found = judge(seeds_only, FIXED, arm="a", reference="b", lower_is_better=True)
-    reach = float(stats.t.ppf(0.95, 4)) * 0.002
+    reach = float(stats.t.ppf(1 - LEVEL, 4)) * 0.002
     assert found.equivalence == pytest.approx((0.004 - reach, 0.004 + reach))
     assert found.decision == "no_difference"
-    assert found.confidence == pytest.approx(0.95)
+    assert found.confidence == pytest.approx(1 - LEVEL)
 
 
 def test_a_look_is_after_every_seed_from_the_third_on_and_only_at_the_end_without_early_stop() -> None:
@@ -70,7 +70,7 @@ def test_more_comparisons_ask_for_more() -> None:
     three = Design(num_seeds=5, early_stop=False, num_comparisons=3, smallest_difference=0.01)
     assert decide(-0.0105, se=0.004) == "better"
     assert decide(-0.0105, three, se=0.004) == "undecided"
-    assert three.level(5) == pytest.approx(0.05 / 3)
+    assert three.level(5) == pytest.approx(LEVEL / 3)
 
 
 def test_where_a_seed_diverged_no_one_is_told_that_there_is_no_difference() -> None:
@@ -90,7 +90,7 @@ def test_more_seeds_are_counted_until_these_figures_would_decide() -> None:
     assert found.more_documents == 1
     for more, enough in ((found.more_seeds, True), (found.more_seeds - 1, False)):
         number = 5 + more
-        reach = float(stats.t.ppf(0.975, number - 1)) * 0.012 * (5 / number) ** 0.5
+        reach = float(stats.t.ppf(1 - LEVEL / 2, number - 1)) * 0.012 * (5 / number) ** 0.5
         assert (reach < 0.02) == enough
 
 
@@ -120,13 +120,13 @@ def say(value: float, design: Design = FIXED, *, se: float = 0.001, **diverged: 
 
 
 def test_the_verdict_is_a_sentence() -> None:
-    assert say(-0.05) == "alibi is better than rope by 0.0500 bits per byte [0.0477, 0.0523]"
-    assert say(0.05) == "rope is better than alibi by 0.0500 bits per byte [0.0477, 0.0523]"
+    assert say(-0.05) == "alibi is better than rope by 0.0500 bits per byte [0.0476, 0.0524]"
+    assert say(0.05) == "rope is better than alibi by 0.0500 bits per byte [0.0476, 0.0524]"
     assert say(0.001).startswith(
-        "no difference larger than 0.0100 bits per byte between alibi and rope (+0.0010 [−0.0013, 0.0033])"
+        "no difference larger than 0.0100 bits per byte between alibi and rope (+0.0010 [−0.0014, 0.0034])"
     )
     undecided = say(-0.02, se=0.012)
-    assert undecided.startswith("undecided between alibi and rope (−0.0200 [−0.0474, 0.0074]): ")
+    assert undecided.startswith("undecided between alibi and rope (−0.0200 [−0.0484, 0.0084]): ")
     assert " more seed" in undecided
     assert undecided.endswith(" hours")
 
@@ -139,7 +139,7 @@ def test_what_a_diverged_seed_counts_as_is_said() -> None:
 def test_accuracies_are_written_in_points() -> None:
     found = judge(narrow(0.031), FIXED, arm="a", reference="b", lower_is_better=False)
     said = sentence(found, FIXED, CLOZE, more=None, seconds_per_seed=1)
-    assert said == "a is better than b by 3.10 points of cloze accuracy [2.87, 3.33]"
+    assert said == "a is better than b by 3.10 points of cloze accuracy [2.86, 3.34]"
 
 
 def test_how_sure_and_of_what_is_said() -> None:
@@ -219,12 +219,11 @@ def test_arms_that_are_far_apart_or_equal_are_mostly_decided() -> None:
 @pytest.mark.parametrize("num_comparisons", [1, 2])
 @pytest.mark.parametrize("ratio", RATIOS, ids=str)
 def test_false_verdicts_stay_under_5_in_100(ratio: Ratio, num_comparisons: int, early_stop: bool, sweep: Sweep) -> None:
-    """Where seeds alone are the doubt it is 5% by construction: 10,000 rounds may then show up to 5.6."""
+    """10,000 rounds show up to 5.5% where it is 5%."""
     for source in sweep(1):
         seed = source.randrange(1 << 32)
         design = of_scale(num_comparisons, early_stop=early_stop, smallest_difference=2.0)
-        bound = 0.056 if ratio == RATIOS[0] else 0.05
         apart: set[Decision] = {"better", "worse"}
-        assert false_share(ratio, design, apart, rounds=10_000, seed=seed) <= bound
+        assert false_share(ratio, design, apart, rounds=10_000, seed=seed) <= 0.0555
         equal: set[Decision] = {"no_difference"}
-        assert false_share(ratio, design, equal, rounds=10_000, seed=seed, mean=2.0) <= bound
+        assert false_share(ratio, design, equal, rounds=10_000, seed=seed, mean=2.0) <= 0.0555
