@@ -14,6 +14,7 @@ _PLACES = {
     "Document": "waman.document",
     "ModelConfig": "waman.model.config",
     "WamanError": "waman.errors",
+    "ablate": "waman.ablation.ablate",
     "choose": "waman.planning.choose",
     "compose": "waman.instruction.compose",
     "convert": "waman.weights.convert",

@@ -1,7 +1,7 @@
 """What an ablation asks, settled before its first run. Loads no torch."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from waman.corpus.recipe import HeldOut, MixRecipe, PlantRecipe, RefineRecipe
@@ -48,6 +48,11 @@ def _evaluate() -> EvaluateRecipe:
     )
 
 
+def _without_presets(recipe: RefineRecipe) -> RefineRecipe:
+    """The same filters, spelled out: a preset would have to agree with what a variant says of them."""
+    return replace(recipe, presets={})
+
+
 @dataclass(frozen=True)
 class Gather:
     """The documents where none are given: documentation as web pages, and permissive sources, of this Python."""
@@ -68,7 +73,7 @@ class Pipeline:
 
     plant: PlantRecipe | Off = field(default_factory=Off)
     """Duplicates planted among the documents before they are refined; never among those that are judged on."""
-    refine: RefineRecipe = field(default_factory=lambda: RefineRecipe(presets={"web": "reference"}))
+    refine: RefineRecipe = field(default_factory=lambda: _without_presets(PythonCorpus().refine))
     """Filters and deduplication."""
     mix: MixRecipe = field(default_factory=lambda: MixRecipe(held_out=HeldOut(share=0.08)))
     """Proportions; and, in the base alone, the held-out groups that all arms are judged on."""

@@ -21,6 +21,7 @@ Leaves = dict[str, Any]
 
 _ALIKE: Mapping[str, str] = {
     "evaluate": "all arms are measured alike",
+    "refine.presets": "a preset only fills in refine.filters, which may be",
     "mix.held_out": "all arms are judged on the same held-out groups",
     "pretrain.seed": "seeds are the ablation's own, the same across arms",
     "pretrain.num_tokens": "arms are matched by tokens or FLOPs",
@@ -127,7 +128,7 @@ def _apply(base: Pipeline, overrides: Sequence[str], whose: str) -> Pipeline:
     """The base with the overrides, a `kind` before the fields it brings. Raises RecipeError for an unknown field."""
     ordered = sorted(overrides, key=lambda one: (not _path(one).endswith(".kind"), _path(one).count(".")))
     try:
-        return settings.parse(Pipeline, settings.apply_overrides(settings.to_table(base), ordered))
+        return settings.parse(Pipeline, settings.apply_overrides(_table(base), ordered))
     except RecipeError as error:
         raise RecipeError(f"{whose}: {error}") from error
 
@@ -211,7 +212,14 @@ def _said(override: str) -> set[str]:
 
 
 def _leaves(pipeline: Pipeline) -> Leaves:
-    return dict(_walk(settings.to_table(pipeline), ""))
+    return dict(_walk(_table(pipeline), ""))
+
+
+def _table(pipeline: Pipeline) -> dict[str, Any]:
+    """The recipes as tables, without the presets that the filters state in full."""
+    table = settings.to_table(pipeline)
+    table["refine"].pop("presets")
+    return table
 
 
 def _walk(value: Any, path: str) -> Iterator[tuple[str, Any]]:
