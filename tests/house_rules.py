@@ -22,7 +22,7 @@ LADDER: Mapping[str, frozenset[str]] = {
     "instruction": frozenset({"tasks", "quantization", "training"}),
     "evaluation": frozenset({"tasks", "inference"}),
     "preference": frozenset({"instruction", "evaluation"}),
-    "planning": frozenset({"costing"}),
+    "planning": frozenset({"costing", "training"}),
     "tracing": frozenset({"tokens"}),
     "serving": frozenset({"inference", "tracing"}),
 }
@@ -35,16 +35,22 @@ DOORS = frozenset(
     {
         *("fetch", "extract", "refine", "mix", "decontaminate", "train_tokenizer", "tokenize", "export", "convert"),
         *("quantize", "pretrain", "generate", "chat", "compose", "tune", "align", "evaluate", "plan", "ablate"),
-        *("index", "trace", "serve", "demo", "certify", "load", "extend_tokenizer"),
+        *("index", "trace", "serve", "demo", "certify", "load", "extend_tokenizer", "plant", "choose", "gather"),
     }
 )
-"""Names of the files that others may call as doors; `load` is the door of a model to Python."""
+"""Names of the files that others may call as doors; `load` opens a model to Python, `choose` is behind `plan`."""
 
-READERS = frozenset({"waman.crawl.sources.python", "waman.evaluation.report", "waman.weights.configuration"})
-"""What else callers may import: how Python modules are grouped, and readers of what `evaluate` and `pretrain` write."""
+READERS = frozenset(
+    {
+        *("waman.crawl.sources.python", "waman.evaluation.report", "waman.weights.configuration"),
+        *("waman.journey.charts", "waman.journey.figures"),
+    }
+)
+"""What else callers may import: how Python modules are grouped, readers of what `evaluate` and `pretrain` write, and
+how pages are drawn."""
 
 TORCH_FREE_ROOMS = frozenset({"crawl", "corpus", "tokens", "tasks"})
-TORCH_FREE_FILES = frozenset({"waman.model.config", "waman.model.presets"})
+TORCH_FREE_FILES = frozenset({"waman.model.config", "waman.model.count", "waman.model.presets"})
 BRINGS_TORCH = frozenset({"torch", "transformers", "safetensors.torch", "accelerate", "torchvision"})
 SLOW_TO_LOAD = BRINGS_TORCH | {"pyarrow", "numpy", "trafilatura", "tokenizers", "fastwarc"}
 """What a recipe or a verb's help must not wait for."""

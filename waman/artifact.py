@@ -21,6 +21,7 @@ MADE_BY: Mapping[str, str] = {
     "instructions": "`waman compose` makes it",
     "scores": "`waman evaluate` makes it",
     "demo": "`waman demo` makes it",
+    "ablation": "`waman ablate` makes it",
     "meta": "`waman convert --set format.kind=meta` makes it",
     "gguf": "`waman convert --set format.kind=gguf` makes it",
     "files": "a directory of files",

@@ -2,6 +2,7 @@
 
 WamanError                 2
 ├── RecipeError            a recipe field is misspelt, of the wrong type or out of range
+│   └── DivergedError      training with it gave a loss that is no longer finite
 ├── InputError             an input is missing, unreadable, forbidden or unrecognised, or holds nothing to read
 ├── DamagedError           more records are damaged than the recipe allows
 ├── ArtifactError          an artifact directory cannot be used as it is
@@ -23,6 +24,10 @@ class WamanError(Exception):
 
 class RecipeError(WamanError):
     """A recipe field is misspelt, of the wrong type or out of range."""
+
+
+class DivergedError(RecipeError):
+    """Training with this recipe gave a loss or a gradient that is no longer finite."""
 
 
 class InputError(WamanError):

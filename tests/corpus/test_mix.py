@@ -203,3 +203,20 @@ def test_whatever_the_groups_every_source_is_trained_on(sizes: dict[str, dict[st
     for source in {source for by_source in sizes.values() for source in by_source}:
         assert any(source in sizes[group] for group in sizes.keys() - chosen)
     assert chosen == hold_out(dict(reversed(sizes.items())), HeldOut(share=share))
+
+
+def test_the_split_of_another_mixture_is_taken_over_whatever_the_recipe_says(tmp_path: Path) -> None:
+    documents = two_sources(tmp_path)
+    first = run(tmp_path, MixRecipe(held_out=HeldOut(share=0.2)), documents)
+    held_out = {group for group, split in read_split(first.path).items() if split == "held_out"}
+    fewer = [make_document(f"page {i:02d}", group=f"m{i}") for i in range(10, 45)]
+    other = make_documents(tmp_path / "fewer", fewer)
+    recipe = MixRecipe(held_out=HeldOut(share=0.5, seed=7))
+    second = mix(recipe, documents=[other], like=first, out=tmp_path / "second", executor=Inline())
+    split = read_split(second.path)
+    assert {group for group in split if split[group] == "held_out"} == held_out & split.keys()
+    assert split["m44"] == "train", "a group that the other mixture does not know is trained on"
+    assert second.manifest is not None
+    assert [one.identity for one in second.manifest.inputs["like"]] == [first.identity]
+    with pytest.raises(KindError, match="is of kind 'documents', expected 'mixture'"):
+        mix(recipe, documents=[other], like=other, out=tmp_path / "third", executor=Inline())

@@ -26,11 +26,14 @@ from waman.evaluation.measure import answer_likelihoods
 from waman.evaluation.prepare import Setting
 from waman.evaluation.recipe import BitsPerByte, Cloze, EvaluateRecipe, Instructions, Overlap
 from waman.evaluation.report import read_scores, render
+from waman.model.config import Alibi, Learned, NoPosition, Position, Rope
+from waman.model.decoder import Decoder
+from waman.model.initialize import initialize
 from waman.model.recipe import Bfloat16, Float32
 from waman.settings import Off
 from waman.tokens.chat import Turn, render_turns
 from waman.tokens.tokenizer import Tokenizer
-from waman.weights.huggingface import load_decoder
+from waman.weights.huggingface import load_decoder, save_weights
 
 CLOZE = Cloze(num_questions=30, min_context_tokens=10, max_context_tokens=40, min_option_tokens=8, max_option_tokens=16)
 RECIPE = EvaluateRecipe(
@@ -101,15 +104,69 @@ def test_the_models_bits_of_a_document_are_those_of_its_own_logits(scores: Artif
     tokenizer, decoder = Tokenizer.load(weights.path), load_decoder(weights.path)
     ids = torch.tensor([tokenizer.bos_id, *tokenizer.encode(text), tokenizer.eos_id])
     assert (row["num_tokens"], row["num_bytes"]) == (len(ids) - 1, len(text.encode()))
-    length, nats, done = decoder.config.context_length, 0.0, 1
-    while done < len(ids):  # windows that overlap by half, written down once more
+    expected = bits_by_hand(decoder, ids, decoder.config.context_length)
+    assert row["model_bits"] == pytest.approx(expected, rel=1e-5)
+
+
+def bits_by_hand(decoder: Decoder, ids: torch.Tensor, length: int) -> float:
+    """Windows that overlap by half, written down once more."""
+    nats, done = 0.0, 1
+    while done < len(ids):
         stop = min(len(ids), length + 1 if done == 1 else done + length // 2)
         start = max(0, stop - length - 1)
         with torch.no_grad():
             logs = decoder(ids[None, start : stop - 1])[0].double().log_softmax(-1)
         nats -= float(logs[range(done - start - 1, stop - start - 1), ids[done:stop]].sum())
         done = stop
-    assert row["model_bits"] == pytest.approx(nats / math.log(2), rel=1e-5)
+    return nats / math.log(2)
+
+
+def with_positions(position: Position, weights: Artifact, folder: Path) -> Artifact:
+    """An untrained model with other positions and the tokenizer of `weights`."""
+    decoder = Decoder(dataclasses.replace(load_decoder(weights.path).config, position=position))
+    initialize(decoder, seed=7)
+    save_weights(decoder, decoder.config, weights.path, folder, torch.float32)
+    return Artifact(folder, "weights", "other weights")
+
+
+@pytest.mark.parametrize("position", [Rope(), Alibi(), NoPosition()], ids=["rope", "alibi", "none"])
+def test_more_tokens_than_the_model_was_made_for_are_read_where_its_positions_allow_it(
+    position: Position, weights: Artifact, documents: Artifact, mixture: Artifact, tmp_path: Path
+) -> None:
+    model = with_positions(position, weights, tmp_path / "model")
+    alone = dataclasses.replace(RECIPE, cloze=Off(), instructions=Off(), overlap=Off())
+    found = {}
+    for length in (None, 96, 192):
+        bits = BitsPerByte(max_bytes=5000, scorers=(), context_length=length)
+        made = evaluate(
+            dataclasses.replace(alone, bits=bits),
+            weights=model,
+            documents=[documents],
+            mixture=mixture,
+            out=tmp_path / str(length),
+            executor=Inline(),
+        )
+        found[length] = {row["id"]: row for row in _rows(made, "bits")}
+    assert found[96] == found[None]
+    row = min(found[192].values(), key=lambda one: one["num_tokens"])
+    text = next(document.text for document in made_up_documents() if document.id == row["id"])
+    tokenizer = Tokenizer.load(weights.path)
+    longer = Decoder(dataclasses.replace(load_decoder(model.path).config, context_length=192))
+    longer.load_state_dict(load_decoder(model.path).state_dict())
+    ids = torch.tensor([tokenizer.bos_id, *tokenizer.encode(text), tokenizer.eos_id])
+    assert row["model_bits"] == pytest.approx(bits_by_hand(longer, ids, 192), rel=1e-5)
+    assert row["model_bits"] != pytest.approx(found[96][row["id"]]["model_bits"], rel=1e-7)
+
+
+def test_learned_positions_end_where_they_end(
+    weights: Artifact, documents: Artifact, mixture: Artifact, tmp_path: Path
+) -> None:
+    model = with_positions(Learned(), weights, tmp_path / "model")
+    recipe = EvaluateRecipe(
+        bits=BitsPerByte(scorers=(), context_length=192), cloze=Off(), overlap=Off(), instructions=Off()
+    )
+    message = _refused(tmp_path, recipe, weights=model, documents=[documents], mixture=mixture)
+    assert "bits.context_length = 192, but the model has learned positions for 96 tokens and knows none" in message
 
 
 def test_the_figures_are_those_of_the_tables(scores: Artifact, found: dict[str, Any]) -> None:

@@ -11,8 +11,8 @@ from waman.crawl.recipe import Python
 from waman.dataflow import Inline
 from waman.document import read_documents
 from waman.errors import RecipeError
+from waman.journey.gather import python_of_this_machine
 from waman.journey.recipe import DemoRecipe
-from waman.journey.stages import python_of_this_machine
 
 
 def test_a_report_without_answers_is_refused() -> None:
@@ -46,6 +46,6 @@ def test_where_those_that_the_recipe_names_are_not_installed_each_is_listed(tmp_
     assert reasons == {"other": "recipe"} | dict.fromkeys(source.distributions, "not_installed")
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in settings.RECIPES_FOLDER.glob("*.toml")))
+@pytest.mark.parametrize("name", sorted(path.stem for path in settings.RECIPES_FOLDER.glob("demo*.toml")))
 def test_a_shipped_recipe_changes_what_its_verb_would_do(name: str) -> None:
     assert settings.load(DemoRecipe, name) != DemoRecipe()

@@ -94,3 +94,13 @@ def test_characters_leave_room_for_words() -> None:
     pieces = bpe.learn_pieces([words * 3], vocab_size=300, character_coverage=1.0, max_character_share=0.5)
     assert len(pieces.characters) == 12 + 1  # half of 39 less 15 for indentation; and the line end
     assert len(pieces.merged) == 39 - 13
+
+
+def test_numbers_become_tokens_only_where_digits_are_not_split() -> None:
+    text = "in 1984 and 1984 or 2024, of 1984 by 2024 and 1984; " * 5
+    whole = bpe.build(bpe.learn_pieces([text], vocab_size=309, character_coverage=1.0, split_digits=False))
+    split = bpe.build(bpe.learn_pieces([text], vocab_size=300, character_coverage=1.0))
+    assert "1984" in whole.encode("by 1984", add_special_tokens=False).tokens
+    assert split.encode("by 1984", add_special_tokens=False).tokens[-4:] == ["1", "9", "8", "4"]
+    assert not [piece for piece in split.get_vocab() if len(piece) > 1 and piece.strip("▁").isdigit()]
+    assert whole.decode(whole.encode("x 19842024 y").ids) == "x 19842024 y"

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from tests.training.conftest import VOCAB_SIZE
-from waman.errors import InputError, RecipeError
+from waman.errors import DivergedError, InputError
 from waman.model.config import ModelConfig
 from waman.model.decoder import Decoder
 from waman.model.initialize import initialize
@@ -168,7 +168,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_advice(tiny_model: ModelCon
     trainer = build(tiny_model, random_batch(), optimizer=AdamW(learning_rate=1e30))
     trainer.step()
     message = r"training diverged at step \d: loss .*, gradient norm .*; lower optimizer.learning_rate = 1e\+30 or"
-    with pytest.raises(RecipeError, match=message):
+    with pytest.raises(DivergedError, match=message):
         trainer.step()
 
 

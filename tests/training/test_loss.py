@@ -42,3 +42,29 @@ def test_the_loss_of_bfloat16_logits_is_computed_in_float32() -> None:
         found = loss.sum_loss(lambda x: x, logits, torch.tensor([target]))
         assert found.dtype == torch.float32
         assert float(found) == pytest.approx(expected, rel=1e-6)
+
+
+def test_z_loss_pulls_the_softmax_s_sum_to_one_and_leaves_the_loss_that_is_told() -> None:
+    generator = torch.Generator().manual_seed(1)
+    weight = torch.randn(11, 5, generator=generator)
+    start = torch.randn(2, 6, 5, generator=generator)
+    targets = torch.randint(11, (2, 6), generator=generator)
+    in_loss = torch.ones(2, 6, dtype=torch.bool)
+
+    def run(z_loss: float) -> tuple[float, torch.Tensor]:
+        hidden = start.clone().requires_grad_()
+        total = loss.backward(
+            lambda x: x @ weight.T, hidden * 1.0, targets, in_loss, divisor=1, vocab_size=11, z_loss=z_loss
+        )
+        assert hidden.grad is not None
+        return float(total), hidden.grad
+
+    by_hand = start.clone().requires_grad_()
+    logits = (by_hand @ weight.T).flatten(0, 1)
+    penalty = logits.exp().sum(-1).log().square().sum()
+    (F.cross_entropy(logits, targets.flatten(), reduction="sum") + 0.3 * penalty).backward()  # type: ignore[no-untyped-call]
+    assert by_hand.grad is not None
+    plain, penalised = run(0.0), run(0.3)
+    torch.testing.assert_close(penalised[1], by_hand.grad, rtol=1e-4, atol=1e-5)
+    assert penalised[0] == plain[0]
+    assert not torch.allclose(penalised[1], plain[1], rtol=1e-2)

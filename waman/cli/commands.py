@@ -1,4 +1,4 @@
-"""The verbs whose few options have names of their own: generate, chat, inspect."""
+"""The verbs whose few options have names of their own: generate, chat, plan, inspect."""
 
 import json
 from dataclasses import asdict
@@ -41,6 +41,117 @@ def chat(
     from waman.inference.recipe import Sampling
 
     run(Sampling(max_tokens=max_tokens, temperature=temperature, top_p=top_p, seed=seed), model=model)
+
+
+def plan(
+    target: Annotated[
+        str | None,
+        typer.Argument(
+            help="A preset, a recipe of pretrain (.toml), a run or a model's directory; none: the largest that "
+            "--gpu trains in --days."
+        ),
+    ] = None,
+    tokens: Annotated[str | None, typer.Option(metavar="N", help="Tokens to train on: 1.4T, 300B, 3e9.")] = None,
+    gpu: Annotated[str | None, typer.Option(help="A device of the table, such as h100.")] = None,
+    gpus: Annotated[int | None, typer.Option(help="How many; else as few as it fits on.")] = None,
+    mfu: Annotated[float | None, typer.Option(help="Share of the peak that is reached; else the table's.")] = None,
+    speed: Annotated[float | None, typer.Option(help="Tokens per second of one device, in place of --mfu.")] = None,
+    price: Annotated[float | None, typer.Option(help="Of a device, an hour, in the currency.")] = None,
+    currency: Annotated[str, typer.Option(help="What money is given in, such as KRW.")] = "USD",
+    exchange_rate: Annotated[float | None, typer.Option(help="Units of it for one USD, for the table's price.")] = None,
+    watts: Annotated[float | None, typer.Option(help="What a device draws; else the table's.")] = None,
+    days: Annotated[float | None, typer.Option(help="Refuse what takes longer.")] = None,
+    budget: Annotated[float | None, typer.Option(help="Refuse what costs more, in the currency.")] = None,
+    loss: Annotated[
+        float | None, typer.Option(help="Which model costs least to reach this loss, nats per token, and to serve?")
+    ] = None,
+    served: Annotated[str | None, typer.Option(metavar="N", help="Tokens it will read and write in its life.")] = None,
+    flops: Annotated[str | None, typer.Option(metavar="C", help="Or: which is best for so many FLOPs in all?")] = None,
+    serving_mfu: Annotated[float | None, typer.Option(help="Share of the peak that serving reaches.")] = None,
+    unique_tokens: Annotated[
+        str | None, typer.Option(metavar="N", help="Which size and how many epochs, for so many tokens of a language?")
+    ] = None,
+    second_language: Annotated[
+        list[float] | None, typer.Option(metavar="SHARE", help="A share of tokens of another. May be repeated.")
+    ] = None,
+    transfer: Annotated[
+        list[float] | None, typer.Option(help="Worth of one of those in new tokens of the first. May be repeated.")
+    ] = None,
+    runs: Annotated[
+        list[Path] | None, typer.Option(metavar="DIR", help="Fit a law to runs and use it. May be repeated.")
+    ] = None,
+    law: Annotated[str | None, typer.Option(help="A published law: chinchilla, besiroglu; docs/planning.md.")] = None,
+    svg: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the curve of size and cost.")] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="FIELD=VALUE", help="Any other field; see docs/costing.md, docs/planning.md."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Reckon what training a model takes: memory, time, money, energy; or which model to train."""
+    from waman import settings
+    from waman.cli.questions import answer, asks_for_a_size
+    from waman.planning.plan import plan as run
+    from waman.planning.recipe import PlanRecipe
+
+    counts = {"served": served, "flops": flops, "unique_tokens": unique_tokens}
+    given = {
+        "target": target,
+        "tokens": tokens,
+        "gpu": gpu,
+        "gpus": gpus,
+        "mfu": mfu,
+        "speed": speed,
+        "price": price,
+        "currency": None if currency == "USD" else currency,
+        "exchange_rate": exchange_rate,
+        "watts": watts,
+        "days": days,
+        "budget": budget,
+        "loss": loss,
+        "serving_mfu": serving_mfu,
+        "second_language": second_language or None,
+        "transfer": transfer or None,
+        "runs": runs or None,
+        "law": law,
+        "svg": svg,
+        **{name: None if text is None else float(parse_count(text)) for name, text in counts.items()},
+    }
+    if asks_for_a_size(given):
+        print(answer(given, overrides=overrides or (), as_json=as_json), end="")
+        return
+    named = {
+        "num_tokens": None if tokens is None else parse_count(tokens),
+        "gpu": gpu,
+        "num_gpus": gpus,
+        "mfu": mfu,
+        "tokens_per_second": speed,
+        "price_per_hour": price,
+        "currency": currency,
+        "exchange_rate": exchange_rate,
+        "watts": watts,
+        "max_days": days,
+        "budget": budget,
+    }
+    table = {name: value for name, value in named.items() if value is not None}
+    found = run(settings.parse(PlanRecipe, settings.apply_overrides(table, overrides or ())), target=target)
+    print(json.dumps(found.to_table(), indent=1, ensure_ascii=False) + "\n" if as_json else found.render(), end="")
+
+
+_LETTERS = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
+
+
+def parse_count(text: str) -> int:
+    """A number of tokens: 1.4T, 300B, 3e9, 250000. Raises InputError for what is none."""
+    from waman.errors import InputError
+
+    letter = text[-1:].upper()
+    try:
+        number = float(text[:-1]) * _LETTERS[letter] if letter in _LETTERS else float(text)
+        return round(number)
+    except (ValueError, OverflowError) as error:
+        raise InputError(f"'{text}' is no number of tokens; expected such as 1.4T, 300B, 3e9") from error
 
 
 def inspect(

@@ -69,6 +69,7 @@ def build_app(explained: str | None = None) -> typer.Typer:
         app.command(verb.name, help=text, short_help=verb.summary)(_command(verb))
     app.command("generate")(commands.generate)
     app.command("chat")(commands.chat)
+    app.command("plan")(commands.plan)
     app.command("inspect")(commands.inspect)
     return app
 
@@ -91,6 +92,8 @@ def _command(verb: Verb) -> Callable[..., None]:
         recipe = settings.load(resolve(verb.recipe), options["recipe"], _overrides(verb, options))
         if options["dry_run"]:
             print(settings.render(recipe), end="")
+            if verb.foresees is not None:
+                print("".join(f"# {line}".rstrip() + "\n" for line in resolve(verb.foresees)(recipe)), end="")
             return
         if options["out"] is None:
             raise InputError(f"{verb.name}: no --out: name the directory to write")

@@ -45,6 +45,8 @@ class Verb:
     shows: "Shows | None" = None
     """What to print of the artifact; None: where it is."""
     shortcuts: tuple[Shortcut, ...] = ()
+    foresees: str | None = None
+    """module:function from the recipe to what `--dry-run` says beside it; None: nothing."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,22 @@ VERBS: tuple[Verb, ...] = (
                 by_place=False,
             ),
         ),
+    ),
+    Verb(
+        "ablate",
+        "Ask which of several choices is better, over seeds and held-out text: a verdict with its uncertainty.",
+        "waman.ablation.recipe:AblateRecipe",
+        "waman.ablation.ablate:ablate",
+        (
+            Input(
+                "corpus",
+                "Artifacts of documents, or WARC, Parquet, JSONL or text files, instead of Python's documentation.",
+                many=True,
+                optional=True,
+            ),
+        ),
+        Shows("waman.ablation.results:read_results", "waman.ablation.results:render"),
+        foresees="waman.ablation.foresight:foresee",
     ),
     Verb(
         "evaluate",

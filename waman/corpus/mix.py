@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from waman.artifact import Artifact
+from waman.artifact import Artifact, require_kind
 from waman.corpus.held_out import hold_out
 from waman.corpus.recipe import HeldOut, MixRecipe
 from waman.dataflow import Executor, Job
@@ -18,7 +18,7 @@ from waman.document import document_files
 from waman.draft import begin
 from waman.errors import InputError
 from waman.manifest import to_json, write_whole
-from waman.mixture import GROUPS_FILE, HELD_OUT, MIXTURE_FILE, TRAIN
+from waman.mixture import GROUPS_FILE, HELD_OUT, MIXTURE_FILE, TRAIN, read_split
 from waman.units import Rows, cut_units
 
 VERSION = 1
@@ -46,24 +46,30 @@ def mix(
     recipe: MixRecipe,
     *,
     documents: Sequence[Artifact],
+    like: Artifact | None = None,
     out: Path,
     replace: bool = False,
     executor: Executor | None = None,
 ) -> Artifact:
     """Writes a mixture: the split of every group, and each source's size, proportion and epochs.
 
-    Raises InputError where there are no documents or too few groups, or where the proportions do not fit the sources.
+    With another mixture given as `like`, the groups that it holds out are held out and no other; `recipe.held_out` is
+    then not asked. Raises InputError where there are no documents or too few groups, or where the proportions do not
+    fit the sources.
     """
-    draft = begin(out, kind="mixture", version=VERSION, recipe=recipe, inputs={"documents": documents}, replace=replace)
+    inputs: dict[str, Artifact | Sequence[Artifact]] = {"documents": documents}
+    if like is not None:
+        inputs["like"] = require_kind(like, "mixture")
+    draft = begin(out, kind="mixture", version=VERSION, recipe=recipe, inputs=inputs, replace=replace)
     if draft.finished is not None:
         return draft.finished
     units = cut_units(documents)
-    _check_recipe(recipe, documents)
+    _check_recipe(recipe, documents, like)
     jobs = [Job(f"{number:05d}", rows) for number, rows in enumerate(units)]
     with draft:
         draft.run_units(_measure_unit, jobs, executor=executor, stage="measure", scratch=True)
         sizes = _add_sizes(draft.unit_folders("measure"))
-        held_out = _choose_held_out(recipe, sizes)
+        held_out = _choose_held_out(recipe, sizes, like)
         sources = _describe_sources(recipe, sizes, held_out)
         _write_groups(draft.path / GROUPS_FILE, sizes, held_out)
         write_whole(draft.path / MIXTURE_FILE, to_json({"sources": sources}))
@@ -75,14 +81,14 @@ def num_epochs(proportion: float, training_bytes: int, source_bytes: int) -> flo
     return proportion * training_bytes / source_bytes if source_bytes else 0.0
 
 
-def _check_recipe(recipe: MixRecipe, documents: Sequence[Artifact]) -> None:
+def _check_recipe(recipe: MixRecipe, documents: Sequence[Artifact], like: Artifact | None) -> None:
     """Finds what does not fit from two columns, before anything is written that would then be of another recipe."""
     names = ["source", "group"]
     tables = [pq.read_table(path, columns=names) for one in documents for path in document_files(one)]
     found = pa.concat_tables(tables).group_by(names).aggregate([]).to_pylist()
     pairs = sorted((record["group"], record["source"]) for record in found)
     _proportions(recipe.proportions, {source: 1 for _, source in sorted(pairs, key=itemgetter(1))})
-    _choose_held_out(recipe, dict.fromkeys(pairs, (1, 1)))
+    _choose_held_out(recipe, dict.fromkeys(pairs, (1, 1)), like)
 
 
 def _measure_unit(rows: Rows, folder: Path) -> dict[str, int]:
@@ -110,7 +116,10 @@ def _add_sizes(folders: Sequence[Path]) -> _Sizes:
     return dict(sorted(sizes.items()))
 
 
-def _choose_held_out(recipe: MixRecipe, sizes: _Sizes) -> set[str]:
+def _choose_held_out(recipe: MixRecipe, sizes: _Sizes, like: Artifact | None) -> set[str]:
+    if like is not None:
+        split = read_split(like.path)
+        return {group for group, _ in sizes if split.get(group) == HELD_OUT}
     if not isinstance(recipe.held_out, HeldOut):
         return set()
     by_group: dict[str, dict[str, int]] = {}

@@ -85,6 +85,29 @@ class RefineRecipe:
 
 
 @dataclass(frozen=True)
+class PlantRecipe:
+    """Duplicates that are put among documents on purpose, to see what deduplication is worth."""
+
+    share: float = 0.1
+    """Share of the documents that are planted again, drawn by a hash of `seed` and their id."""
+    copies: int = 4
+    """Times that each of them is planted, beside itself."""
+    changed_words: float = 0.0
+    """Share of a copy's words that another word of its document takes the place of; 0: exact copies."""
+    seed: int = 0
+    """Draws the documents and the words."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share <= 1:
+            raise RecipeError(f"share: found {self.share}, expected above 0, at most 1")
+        if self.copies < 1:
+            raise RecipeError(f"copies: found {self.copies}, expected at least 1")
+        if not 0 <= self.changed_words < 1:
+            raise RecipeError(f"changed_words: found {self.changed_words}, expected from 0 to below 1")
+        _check_seed(self.seed)
+
+
+@dataclass(frozen=True)
 class HeldOut:
     """A part of the groups is kept from training, to measure on."""
 

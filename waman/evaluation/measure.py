@@ -1,13 +1,15 @@
 """Measurements as units of work: each of the dataclasses below is one, `measure` does it and returns its figures."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
 
 from waman.document import Document, read_file
+from waman.errors import InputError
 from waman.evaluation.bits import document_bits
 from waman.evaluation.cloze import Question, word_overlap
 from waman.evaluation.compression import gzip_bits, primed_lzma_bits
@@ -32,6 +34,7 @@ from waman.evaluation.recipe import BitsPerByte, Cloze, Instructions, Overlap
 from waman.inference.load import load
 from waman.inference.recipe import Sampling
 from waman.mixture import TRAIN, split_documents
+from waman.model.config import Learned
 from waman.model.decoder import Decoder
 from waman.model.initialize import initialize
 from waman.model.precision import cast_weights
@@ -169,14 +172,30 @@ def _bits(
     recipe = setting.recipe.bits
     assert isinstance(recipe, BitsPerByte), "only bits per byte have bits"
     sequences = encode_texts(Tokenizer.load(setting.weights), [document.text for document in documents])
-    scorer = _scorer(setting, prepared, name)
-    context_length = load_config(setting.weights).context_length
+    context_length = recipe.context_length or load_config(setting.weights).context_length
     if name == "ngram":
-        bits = document_bits(scorer, sequences, context_length=None)
+        bits = document_bits(_scorer(setting, prepared, name), sequences, context_length=None)
     else:
+        scorer = Network(_reading(_decoder(setting), context_length, setting.dtype))
         overlap = int(recipe.overlap * context_length)
         bits = document_bits(scorer, sequences, context_length=context_length, overlap=overlap)
     return {"bits": bits.tolist(), "tokens": [len(sequence) - 1 for sequence in sequences]}
+
+
+def _reading(decoder: Decoder, context_length: int, dtype: torch.dtype) -> Decoder:
+    """A decoder of these weights that reads so many tokens. Raises InputError where it has no positions for them."""
+    config = decoder.config
+    if context_length <= config.context_length:
+        return decoder
+    if isinstance(config.position, Learned):
+        raise InputError(
+            f"bits.context_length = {context_length}, but the model has learned positions for {config.context_length} "
+            "tokens and knows none beyond; set at most that"
+        )
+    longer = Decoder(replace(config, context_length=context_length))
+    cast_weights(longer, dtype)
+    longer.load_state_dict(decoder.state_dict())
+    return longer.eval()
 
 
 def _compressed_bits(prepared: Prepared, wanted: Compress) -> int:

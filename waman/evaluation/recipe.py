@@ -16,14 +16,19 @@ class BitsPerByte:
     """What the model is compared with: `gzip -9`, lzma primed with training text, the n-gram model."""
     max_bytes: int = 100_000
     """UTF-8 bytes of text per source: whole documents, drawn by `seed`, as many as fit."""
+    context_length: int | None = None
+    """Tokens that the model reads at most; absent: its own context length. More is beyond what it was trained on, and
+    refused where its positions are learned."""
     overlap: float = 0.5
-    """Share of the model's context length by which windows of a longer document overlap (0: they do not)."""
+    """Share of that length by which windows of a longer document overlap (0: they do not)."""
     max_priming_bytes: int = 16_000_000
     """Bytes of training text that lzma sees before the held-out text: a draw of documents where there is more."""
 
     def __post_init__(self) -> None:
         _at_least("max_bytes", self.max_bytes, 1)
         _at_least("max_priming_bytes", self.max_priming_bytes, 0)
+        if self.context_length is not None:
+            _at_least("context_length", self.context_length, 2)
         if not 0 <= self.overlap < 1:
             raise RecipeError(f"overlap: found {self.overlap}, expected a share of at least 0 and below 1")
 

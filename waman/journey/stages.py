@@ -1,14 +1,14 @@
 """The demo's stages in order: each calls a door on what the doors before it made."""
 
 import functools
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from waman.artifact import Artifact, open_artifact
 from waman.dataflow import Executor
-from waman.journey.recipe import HOST, DemoRecipe
+from waman.journey.gather import gather
+from waman.journey.recipe import DemoRecipe
 from waman.log import get_logger
 
 
@@ -48,7 +48,7 @@ def make_corpus(journey: Journey, own: Sequence[Artifact]) -> None:
     from waman.corpus.refine import refine
 
     chosen = journey.recipe.own if own else journey.recipe.python
-    documents = _extract_own(journey, own) if own else _gather_python(journey)
+    documents = _extract_own(journey, own) if own else gather(journey.recipe.python, journey)
     corpus = journey.take_units("corpus", refine, chosen.refine, documents=documents)
     journey.take_units("mixture", mix, chosen.mix, documents=[corpus])
 
@@ -57,42 +57,6 @@ def _extract_own(journey: Journey, own: Sequence[Artifact]) -> list[Artifact]:
     from waman.crawl.extract import extract
 
     return [journey.take_units("documents", extract, journey.recipe.own.extract, archives=own)]
-
-
-def _gather_python(journey: Journey) -> list[Artifact]:
-    """Documentation fetched as web pages, and sources with permissive licences."""
-    from waman.crawl.extract import extract
-
-    chosen = journey.recipe.python
-    crawl = _fetch_pages(journey)
-    web = journey.take_units("documents-web", extract, chosen.extract_web, archives=[crawl])
-    sources = python_of_this_machine()
-    return [web, journey.take_units("documents-github", extract, chosen.extract_github, archives=sources)]
-
-
-def python_of_this_machine() -> list[Artifact]:
-    """The standard library and, where there are any, all installed distributions: each is read or has its reason."""
-    from waman.crawl.extract import open_distributions, open_standard_library
-
-    installed = open_distributions()
-    return [open_standard_library(), *([installed] if installed.names else [])]
-
-
-def _fetch_pages(journey: Journey) -> Artifact:
-    from waman.crawl.fetch import fetch
-    from waman.journey.pages import render_pages, serve_pages, standard_groups
-
-    chosen, name = journey.recipe.python, "crawl"
-    if (journey.folder / name).exists():
-        return journey.take(name, fetch, chosen.fetch)
-    with tempfile.TemporaryDirectory(prefix="waman-pages-") as folder:
-        site = Path(folder) / "site"
-        site.mkdir()
-        get_logger().info("rendering pages ...")
-        rendered = render_pages(site, groups=[*standard_groups(), *chosen.documented])
-        get_logger().info("%d pages, %d modules without one", len(rendered.pages), len(rendered.skipped))
-        with serve_pages(site) as address:
-            return journey.take(name, functools.partial(fetch, connect={HOST: address}), chosen.fetch)
 
 
 def make_tokens(journey: Journey) -> None:

@@ -1,5 +1,7 @@
 """Fresh weights, the same for the same seed on every device."""
 
+import hashlib
+
 import torch
 from torch import Tensor, nn
 
@@ -11,10 +13,11 @@ LOOKED_UP = ("embedding.weight", "position.weight")
 
 
 @torch.no_grad()
-def initialize(decoder: Decoder, seed: int) -> None:
+def initialize(decoder: Decoder, seed: int, *, by_name: bool = False) -> None:
     """Draws every matrix anew as the config's `initialization` says; norms start at 1, biases at 0.
 
-    Drawn in fp32 on the CPU, in the modules' order, and copied to where the weights are.
+    Drawn in fp32 on the CPU and copied to where the weights are: in the modules' order, or `by_name`, each matrix by
+    the seed and its own name, so that decoders which differ in one part begin alike in all others.
     """
     generator = torch.Generator().manual_seed(seed)
     for name, parameter in decoder.named_parameters():
@@ -24,9 +27,16 @@ def initialize(decoder: Decoder, seed: int) -> None:
         if parameter.ndim == 1:
             nn.init.ones_(parameter)
             continue
+        if by_name:
+            generator = torch.Generator().manual_seed(_seed_of(seed, name))
         drawn = torch.empty(parameter.shape, dtype=torch.float32)
         drawn.normal_(0.0, _standard_deviation(decoder.config, name, parameter), generator=generator)
         parameter.copy_(drawn)
+
+
+def _seed_of(seed: int, name: str) -> int:
+    digest = hashlib.blake2b(f"{seed}\0{name}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
 
 
 def _standard_deviation(config: ModelConfig, name: str, matrix: Tensor) -> float:

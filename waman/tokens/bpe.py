@@ -48,6 +48,8 @@ class Pieces:
     """Pairs to be joined, in order of precedence."""
     merged: tuple[str, ...]
     """What the merges make, in the order learned."""
+    split_digits: bool = True
+    """Whether texts are cut between digits, so that no piece joins two."""
 
     @property
     def number(self) -> int:
@@ -58,6 +60,16 @@ class Pieces:
 def fixed_tokens() -> list[str]:
     """The tokens with ids 0 to 260."""
     return [UNK, BOS, EOS, *(f"<0x{byte:02X}>" for byte in range(256)), USER, ASSISTANT]
+
+
+def words(split_digits: bool) -> str:
+    """`WORDS`, or the same with numbers whole."""
+    return WORDS if split_digits else WORDS.replace(r"|\p{N}|", r"|\p{N}+|")
+
+
+def chunks(split_digits: bool) -> str:
+    """`CHUNKS`, or the same with numbers whole."""
+    return CHUNKS if split_digits else CHUNKS.replace(r"|\p{N}|", r"|\p{N}+|")
 
 
 def covered_characters(counts: Counter[str], coverage: float) -> list[str]:
@@ -72,7 +84,12 @@ def covered_characters(counts: Counter[str], coverage: float) -> list[str]:
 
 
 def learn_pieces(
-    texts: Sequence[str], *, vocab_size: int, character_coverage: float, max_character_share: float = 1.0
+    texts: Sequence[str],
+    *,
+    vocab_size: int,
+    character_coverage: float,
+    max_character_share: float = 1.0,
+    split_digits: bool = True,
 ) -> Pieces:
     """Learns characters and merges for a vocabulary of exactly `vocab_size`, fixed tokens included.
 
@@ -86,7 +103,7 @@ def learn_pieces(
     if not counts:
         raise InputError("the sample holds no text: expected documents of the train split with text in them")
     counts[SPACE] += counts.pop(" ", 0) + len(texts)
-    sample = _Sample(texts, counts, character_coverage, max_character_share)
+    sample = _Sample(texts, counts, character_coverage, max_character_share, split_digits)
     wanted = vocab_size - NUM_FIXED_TOKENS
     characters = sample.characters(wanted)
     if len(characters) > wanted - len(_INDENTATIONS):
@@ -117,6 +134,7 @@ class _Sample:
     """Characters of the texts, spaces as ▁."""
     coverage: float
     max_share: float
+    split_digits: bool
 
     def characters(self, num_pieces: int) -> list[str]:
         """The characters with a token of their own in a vocabulary of so many pieces: fewer in a smaller one."""
@@ -130,7 +148,7 @@ class _Sample:
         characters = self.characters(num_pieces)
         rare = sorted(self.counts.keys() - set(characters))
         num_learned = max(num_pieces - len(_INDENTATIONS), len(characters))
-        learned = json.loads(_train(self.texts, rare, num_learned).to_str())["model"]
+        learned = json.loads(_train(self.texts, rare, num_learned, words(self.split_digits)).to_str())["model"]
         found = sorted(learned["vocab"], key=learned["vocab"].__getitem__)
         assert {piece for piece in found if len(piece) == 1} == set(characters)
         merged = tuple(piece for piece in found if len(piece) > 1)
@@ -138,6 +156,7 @@ class _Sample:
             tuple(characters),
             tuple(_all_merges(characters, [(left, right) for left, right in learned["merges"]])),
             (*_INDENTATIONS, *merged),
+            self.split_digits,
         )
 
     def most_pieces(self, num_pieces: int) -> int:
@@ -173,7 +192,7 @@ def build(pieces: Pieces) -> tokenizers.Tokenizer:
     model = models.BPE(vocab, list(pieces.merges), unk_token=UNK, fuse_unk=True, byte_fallback=True)
     tokenizer = tokenizers.Tokenizer(model)
     tokenizer.normalizer = _normalizer()
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(tokenizers.Regex(CHUNKS), "isolated")
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(tokenizers.Regex(chunks(pieces.split_digits)), "isolated")
     tokenizer.decoder = decoders.Sequence(
         [decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
     )
@@ -190,7 +209,7 @@ def _normalizer() -> normalizers.Normalizer:
     return normalizers.Sequence([normalizers.Prepend(SPACE), normalizers.Replace(" ", SPACE)])
 
 
-def _train(texts: Iterable[str], rare: Sequence[str], num_pieces: int) -> tokenizers.Tokenizer:
+def _train(texts: Iterable[str], rare: Sequence[str], num_pieces: int, cut: str) -> tokenizers.Tokenizer:
     tokenizer = tokenizers.Tokenizer(models.BPE())
     tokenizer.normalizer = _normalizer()
     cutters: list[pre_tokenizers.PreTokenizer] = []
@@ -199,7 +218,7 @@ def _train(texts: Iterable[str], rare: Sequence[str], num_pieces: int) -> tokeni
         cutters.append(pre_tokenizers.Split(any_rare, "removed"))
     indentation = tokenizers.Regex(rf"\n{SPACE}{{1,{len(_INDENTATIONS)}}}")
     cutters.append(pre_tokenizers.Split(indentation, "removed"))
-    cutters.append(pre_tokenizers.Split(tokenizers.Regex(WORDS), "isolated"))
+    cutters.append(pre_tokenizers.Split(tokenizers.Regex(cut), "isolated"))
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(cutters)
     trainer = trainers.BpeTrainer(
         vocab_size=num_pieces,

@@ -18,6 +18,8 @@ class TokenizerRecipe:
     """Share of the sample's characters that get a token of their own; the rarer ones are spelt in bytes."""
     max_character_share: float = 0.35
     """Share of the learned tokens that single characters may take at most: more leaves too few for Korean's words."""
+    split_digits: bool = True
+    """Whether each digit is a token of its own, as LLaMA's are; else a run of them may become one."""
     sample_bytes: int = 64_000_000
     """UTF-8 bytes of text per source to learn from; documents are drawn by a hash of `seed` and their id."""
     measure_bytes: int = 2_000_000

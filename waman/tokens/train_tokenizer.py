@@ -132,6 +132,7 @@ def _learn_unit(job: _LearnJob, folder: Path) -> Counts:
         vocab_size=recipe.vocab_size,
         character_coverage=recipe.character_coverage,
         max_character_share=recipe.max_character_share,
+        split_digits=recipe.split_digits,
     )
     own_tokenizer(bpe.build(pieces)).save(folder)
     sizes = {source: sum(len(one.text.encode()) for one in chosen) for source, chosen in drawn.items()}

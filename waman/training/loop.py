@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from waman.errors import InputError, RecipeError
+from waman.errors import DivergedError, InputError
 from waman.model.decoder import Decoder
 from waman.model.precision import compute_dtype
 from waman.model.recipe import Precision
@@ -60,6 +60,7 @@ class Trainer:
         schedule: Schedule,
         precision: Precision,
         micro_batch_sequences: int,
+        z_loss: float = 0.0,
     ) -> None:
         """The decoder's weights are float32 and stay where they are."""
         self.decoder = decoder.train()
@@ -72,11 +73,11 @@ class Trainer:
         self.earlier_steps = 0
         """Optimizer steps in other runs that the moments remember."""
         self._batches, self._recipe, self._schedule = batches, optimizer, schedule
-        self._micro_batch = micro_batch_sequences
+        self._micro_batch, self._z_loss = micro_batch_sequences, z_loss
         self._lanes: Lanes | None = None
 
     def step(self) -> StepInfo:
-        """Takes one step. Raises RecipeError if the loss or the gradient is no longer finite."""
+        """Takes one step. Raises DivergedError if the loss or the gradient is no longer finite."""
         started = time.perf_counter()
         batch = self._batches.batch(self.steps_done)
         mean_loss = self._accumulate_gradient(batch)
@@ -105,12 +106,12 @@ class Trainer:
             raise InputError(f"the batch of step {self.steps_done + 1} has no token to predict: give longer documents")
         parts = list(_cut(batch, self._micro_batch, self.device))
         if self._lanes is None:
-            self._lanes = Lanes(self.decoder, num_micro_batches=len(parts))
+            self._lanes = Lanes(self.decoder, num_micro_batches=len(parts), z_loss=self._z_loss)
         return float(self._lanes.accumulate(parts, divisor=num_predicted, dtype=self.dtype)) / num_predicted
 
     def _require_finite(self, mean_loss: float, gradient_norm: float) -> None:
         if not (abs(mean_loss) < float("inf") and gradient_norm < float("inf")):
-            raise RecipeError(
+            raise DivergedError(
                 f"training diverged at step {self.steps_done + 1}: loss {mean_loss}, gradient norm {gradient_norm}; "
                 f"lower optimizer.learning_rate = {self._recipe.learning_rate} or lengthen schedule.warmup_share"
             )

@@ -26,12 +26,12 @@ Gradients = list[Tensor | None]
 class Lanes:
     """As many lanes as there are threads to run them, or micro-batches to share out."""
 
-    def __init__(self, decoder: Decoder, *, num_micro_batches: int) -> None:
+    def __init__(self, decoder: Decoder, *, num_micro_batches: int, z_loss: float = 0.0) -> None:
         self._decoder = decoder
         self.device = next(decoder.parameters()).device
         threads = torch.get_num_threads()
         self.num_lanes = min(threads, num_micro_batches) if self.device.type == "cpu" else 1
-        self._lanes = [_Lane(_sharing_weights(decoder)) for _ in range(self.num_lanes)]
+        self._lanes = [_Lane(_sharing_weights(decoder), z_loss) for _ in range(self.num_lanes)]
         self._executor = _start_threads(self.num_lanes, threads_each=threads // self.num_lanes)
 
     def accumulate(self, parts: Sequence[Batch], *, divisor: float, dtype: torch.dtype) -> Tensor:
@@ -58,9 +58,10 @@ class Lanes:
 class _Lane(nn.Module):
     """Forward and backward of a micro-batch as one module call, so that weights can be swapped for both."""
 
-    def __init__(self, decoder: Decoder) -> None:
+    def __init__(self, decoder: Decoder, z_loss: float) -> None:
         super().__init__()
         self.decoder = decoder
+        self.z_loss = z_loss
         self.vocab_size = require_vocab_size(decoder.config)
 
     def run(self, part: Batch, divisor: float, dtype: torch.dtype) -> tuple[Tensor, Gradients]:
@@ -77,7 +78,13 @@ class _Lane(nn.Module):
     def forward(self, part: Batch, divisor: float) -> Tensor:
         hidden = self.decoder.hidden(part.token_ids, mask=Document(part.document_ids))
         return loss.backward(
-            self.decoder.head, hidden, part.targets, part.in_loss, divisor=divisor, vocab_size=self.vocab_size
+            self.decoder.head,
+            hidden,
+            part.targets,
+            part.in_loss,
+            divisor=divisor,
+            vocab_size=self.vocab_size,
+            z_loss=self.z_loss,
         )
 
 

@@ -40,8 +40,8 @@ def pretrain(
     on from its newest checkpoint, to the same weights and losses.
 
     Raises InputError for a corpus smaller than a sequence or another tokenizer than the tokens', RecipeError for a
-    model or proportions that do not fit the inputs or for a loss that is no longer finite, NoSpaceError if the last
-    checkpoint was not saved.
+    model or proportions that do not fit the inputs, DivergedError for a loss that is no longer finite, NoSpaceError if
+    the last checkpoint was not saved.
     """
     named = {"tokens": tokens, "tokenizer": tokenizer, "start": start, "replay": replay}
     inputs = {name: one for name, one in named.items() if one is not None}
@@ -71,6 +71,7 @@ def pretrain(
             schedule=recipe.schedule,
             precision=recipe.precision,
             micro_batch_sequences=recipe.micro_batch_sequences,
+            z_loss=recipe.z_loss,
         )
         if start is not None and recipe.optimizer_state == "restored":
             restore_moments_of(trainer, start.path)

@@ -111,6 +111,8 @@ class PretrainRecipe:
     """with --from, what the optimizer remembers: nothing, or the moments in that checkpoint's training_state"""
     schedule: Schedule = field(default_factory=Cosine)
     """the learning rate over the steps of this run; with --from it climbs anew"""
+    z_loss: float = 0.0
+    """weight of log(Z)^2, Z the softmax's sum, beside the cross-entropy; PaLM and Falcon took 1e-4"""
     precision: Precision = field(default_factory=Auto)
     """in which numbers the model computes"""
     checkpoints: Checkpointing = field(default_factory=Evenly)
@@ -119,11 +121,15 @@ class PretrainRecipe:
     """newest checkpoints to keep; absent: all"""
     seed: int = 0
     """draws the first weights and the order of the data"""
+    fresh_weights: Literal["in_turn", "by_name"] = "in_turn"
+    """how fresh matrices are drawn: one after another, or each by the seed and its name, so that models which differ in
+    one part begin alike in all others"""
 
     def __post_init__(self) -> None:
         require("num_tokens", self.num_tokens, self.num_tokens > 0, "more than 0")
         require("batch_tokens", self.batch_tokens, self.batch_tokens > 0, "more than 0")
         require("micro_batch_sequences", self.micro_batch_sequences, self.micro_batch_sequences > 0, "more than 0")
+        require("z_loss", self.z_loss, self.z_loss >= 0, "0 or more")
         if self.keep is not None:
             require("keep", self.keep, self.keep > 0, "more than 0")
         for source, share in (self.proportions or {}).items():

@@ -44,7 +44,7 @@ def begin_fresh(recipe: PretrainRecipe, info: TokensInfo, tokenizer: Artifact | 
             f"model.vocab_size = {config.vocab_size}, but the tokenizer has {info.vocab_size} entries; leave it out"
         )
     decoder = Decoder(dataclasses.replace(config, vocab_size=info.vocab_size))
-    initialize(decoder, recipe.seed)
+    initialize(decoder, recipe.seed, by_name=recipe.fresh_weights == "by_name")
     return Beginning(decoder, tokenizer.path)
 
 
