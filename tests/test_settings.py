@@ -96,6 +96,26 @@ def test_what_a_nested_table_leaves_out_keeps_the_outer_default() -> None:
     assert recipe.inner == Recipe(name="kept", colour="blue", shape=RightAngle(5, 1))
 
 
+@dataclass(frozen=True)
+class Inner:
+    size: int | None = None
+    shape: Circle | None = None
+
+
+@dataclass(frozen=True)
+class Around:
+    inner: Inner = Inner(size=3, shape=Circle(2.0))
+
+
+def test_none_is_said_where_leaving_out_would_mean_something_else() -> None:
+    recipe = Around(Inner(None, None))
+    assert settings.to_table(recipe) == {"inner": {"size": {"kind": "none"}, "shape": {"kind": "none"}}}
+    assert settings.parse(Around, tomllib.loads(settings.render(recipe))) == recipe
+    assert settings.load(Around, None, ["inner.shape.kind=none"]) == Around(Inner(3, None))
+    assert settings.to_table(Around(Inner(4, Circle(2.0)))) == {"inner": {"size": 4, "shape": {"radius": 2.0}}}
+    assert settings.to_table(Inner()) == {}
+
+
 def test_overrides_reach_into_parts_and_a_new_kind_forgets_the_old_fields() -> None:
     recipe = settings.load(Recipe, None, ["shape.kind=right_angle", "shape.width=7", "name=plain text", "limit=4"])
     assert recipe == Recipe(name="plain text", shape=RightAngle(7), limit=4)

@@ -1,8 +1,8 @@
 """Recipes: frozen dataclasses to TOML and back, strictly.
 
 A field is a bool, int, float, str, `Literal`, tuple, dict with string keys, dataclass, union of dataclasses, or any of
-these `| None`. A union's member is chosen by `kind`, the snake_case of its class name. The string after a field is its
-documentation.
+these `| None`. A union's member is chosen by `kind`, the snake_case of its class name; `kind = "none"` is None, for
+where leaving the field out means something else. The string after a field is its documentation.
 """
 
 import ast
@@ -27,6 +27,8 @@ from waman.errors import RecipeError
 
 T = TypeVar("T")
 RECIPES_FOLDER = Path(__file__).parent / "recipes"
+NONE: Mapping[str, str] = types.MappingProxyType({"kind": "none"})
+"""How None is written where leaving a field out would mean its usual value."""
 
 
 @dataclass(frozen=True)
@@ -67,13 +69,13 @@ def apply_overrides(table: dict[str, Any], overrides: Sequence[str]) -> dict[str
 
 
 def render(recipe: Any) -> str:
-    """The recipe as TOML, every value spelled out except None: `parse(type(recipe), tomllib.loads(...)) == recipe`."""
+    """The recipe as TOML, every value spelled out: `parse(type(recipe), tomllib.loads(...)) == recipe`."""
     return tomli_w.dumps(to_table(recipe))
 
 
 def to_table(recipe: Any) -> dict[str, Any]:
-    """The recipe as plain tables, lists, strings and numbers; None is absence."""
-    return _dataclass_to_table(type(recipe), recipe)
+    """The recipe as plain tables, lists, strings and numbers; None is absence, or NONE where something is usual."""
+    return _dataclass_to_table(type(recipe), recipe, default=None)
 
 
 def describe(cls: type) -> list[Field]:
@@ -230,6 +232,8 @@ def _parse_tuple(hint: Any, value: Any, *, path: str) -> tuple[Any, ...]:
 
 
 def _parse_union(hint: Any, value: Any, *, path: str, default: Any) -> Any:
+    if value == NONE and type(None) in get_args(hint):
+        return None
     members = [member for member in get_args(hint) if member is not type(None)]
     parts = {kind_of(member): member for member in members if dataclasses.is_dataclass(member)}
     plain = [member for member in members if not dataclasses.is_dataclass(member)]
@@ -262,15 +266,21 @@ def _shown(value: Any) -> str:
 # Writing
 
 
-def _dataclass_to_table(hint: Any, recipe: Any) -> dict[str, Any]:
+def _dataclass_to_table(hint: Any, recipe: Any, *, default: Any) -> dict[str, Any]:
+    """`default` is what the table's absence would mean, as in `_parse_dataclass`."""
     hints = _hints(type(recipe))
     table: dict[str, Any] = {}
     if _is_union_of_parts(hint):
         table["kind"] = kind_of(type(recipe))
     for field in dataclasses.fields(recipe):
+        if not field.init:
+            continue
         value = getattr(recipe, field.name)
-        if value is not None and field.init:
-            table[field.name] = _value_to_table(hints[field.name], value)
+        usual = getattr(default, field.name) if type(default) is type(recipe) else _default_of(field)
+        if value is not None:
+            table[field.name] = _value_to_table(hints[field.name], value, default=usual)
+        elif usual is not None:
+            table[field.name] = dict(NONE)
     return table
 
 
@@ -279,9 +289,9 @@ def _is_union_of_parts(hint: Any) -> bool:
     return get_origin(hint) in (Union, types.UnionType) and len([m for m in members if dataclasses.is_dataclass(m)]) > 1
 
 
-def _value_to_table(hint: Any, value: Any) -> Any:
+def _value_to_table(hint: Any, value: Any, *, default: Any = None) -> Any:
     if dataclasses.is_dataclass(value):
-        return _dataclass_to_table(hint, value)
+        return _dataclass_to_table(hint, value, default=default)
     if isinstance(value, tuple):
         arguments = get_args(_without_none(hint))
         same = len(arguments) == 2 and arguments[1] is Ellipsis
