@@ -211,7 +211,7 @@ def test_the_split_of_another_mixture_is_taken_over_whatever_the_recipe_says(tmp
     held_out = {group for group, split in read_split(first.path).items() if split == "held_out"}
     fewer = [make_document(f"page {i:02d}", group=f"m{i}") for i in range(10, 45)]
     other = make_documents(tmp_path / "fewer", fewer)
-    recipe = MixRecipe(held_out=HeldOut(share=0.5, seed=7))
+    recipe = MixRecipe(held_out=HeldOut(share=0.5, seed=7), proportions={"web": 1.0})
     second = mix(recipe, documents=[other], like=first, out=tmp_path / "second", executor=Inline())
     split = read_split(second.path)
     assert {group for group in split if split[group] == "held_out"} == held_out & split.keys()
@@ -220,3 +220,20 @@ def test_the_split_of_another_mixture_is_taken_over_whatever_the_recipe_says(tmp
     assert [one.identity for one in second.manifest.inputs["like"]] == [first.identity]
     with pytest.raises(KindError, match="is of kind 'documents', expected 'mixture'"):
         mix(recipe, documents=[other], like=other, out=tmp_path / "third", executor=Inline())
+
+
+def test_the_proportions_of_another_mixture_are_taken_over_where_the_recipe_has_none(tmp_path: Path) -> None:
+    pages, programs = two_sources(tmp_path)
+    first = run(tmp_path, MixRecipe(held_out=HeldOut(share=0.2)), [pages, programs])
+    more = make_documents(
+        tmp_path / "more", [make_document(f"another page {i}", group=f"m{i % 40}") for i in range(400)]
+    )
+    for recipe, expected in (
+        (MixRecipe(), read_proportions(first.path)),
+        (MixRecipe(proportions={"web": 0.5, "github": 0.5}), {"web": 0.5, "github": 0.5}),
+    ):
+        out = tmp_path / f"second-{len(recipe.proportions)}"
+        second = mix(recipe, documents=[pages, more, programs], like=first, out=out, executor=Inline())
+        assert read_proportions(second.path) == expected
+    with pytest.raises(InputError, match="proportions: no document of source 'github'"):
+        mix(MixRecipe(), documents=[pages], like=first, out=tmp_path / "third", executor=Inline())

@@ -44,7 +44,7 @@ def _pretrain() -> PretrainRecipe:
 
 def _evaluate() -> EvaluateRecipe:
     return EvaluateRecipe(
-        bits=BitsPerByte(scorers=(), max_bytes=200_000), cloze=Off(), instructions=Off(), overlap=Off()
+        bits=BitsPerByte(scorers=(), max_bytes=100_000), cloze=Off(), instructions=Off(), overlap=Off()
     )
 
 

@@ -39,7 +39,8 @@ def what_it_takes(verdict: Verdict, more: Further | None, *, seconds_per_seed: f
     if more is None:
         return f"more than {MAX_MORE_SEEDS} further seeds would not decide it"
     seeds = "1 more seed" if more.more_seeds == 1 else f"{more.more_seeds} more seeds"
-    hours = f"{more.more_seeds * seconds_per_seed / 3600:.1f} hours"
+    needed = more.more_seeds * seconds_per_seed / 3600
+    hours = f"{needed:.1f} hours" if needed >= 0.1 else "less than 0.1 hours"
     if more.more_documents == 1:
         return f"{seeds}, {hours}"
     return f"{seeds}, {hours}, on {more.more_documents} times the held-out documents"

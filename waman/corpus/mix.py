@@ -3,6 +3,7 @@
 import difflib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace as replace_fields
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from waman.document import document_files
 from waman.draft import begin
 from waman.errors import InputError
 from waman.manifest import to_json, write_whole
-from waman.mixture import GROUPS_FILE, HELD_OUT, MIXTURE_FILE, TRAIN, read_split
+from waman.mixture import GROUPS_FILE, HELD_OUT, MIXTURE_FILE, TRAIN, read_proportions, read_split
 from waman.units import Rows, cut_units
 
 VERSION = 1
@@ -53,8 +54,8 @@ def mix(
 ) -> Artifact:
     """Writes a mixture: the split of every group, and each source's size, proportion and epochs.
 
-    With another mixture given as `like`, the groups that it holds out are held out and no other; `recipe.held_out` is
-    then not asked. Raises InputError where there are no documents or too few groups, or where the proportions do not
+    With another mixture given as `like`, the groups that it holds out are held out and no other, whatever
+    `recipe.held_out` says; and its proportions are taken where the recipe has none. Raises InputError where there are no documents or too few groups, or where the proportions do not
     fit the sources.
     """
     inputs: dict[str, Artifact | Sequence[Artifact]] = {"documents": documents}
@@ -64,6 +65,8 @@ def mix(
     if draft.finished is not None:
         return draft.finished
     units = cut_units(documents)
+    if like is not None and not recipe.proportions:
+        recipe = replace_fields(recipe, proportions=read_proportions(like.path))
     _check_recipe(recipe, documents, like)
     jobs = [Job(f"{number:05d}", rows) for number, rows in enumerate(units)]
     with draft:
