@@ -55,8 +55,8 @@ def mix(
     """Writes a mixture: the split of every group, and each source's size, proportion and epochs.
 
     With another mixture given as `like`, the groups that it holds out are held out and no other, whatever
-    `recipe.held_out` says; and its proportions are taken where the recipe has none. Raises InputError where there are no documents or too few groups, or where the proportions do not
-    fit the sources.
+    `recipe.held_out` says; and its proportions are taken where the recipe has none. Raises InputError where there are
+    no documents or too few groups, or where the proportions do not fit the sources.
     """
     inputs: dict[str, Artifact | Sequence[Artifact]] = {"documents": documents}
     if like is not None:
