@@ -13,6 +13,7 @@ from typing import Any
 from waman import settings
 from waman.ablation.recipe import Pipeline
 from waman.ablation.variants import Arm
+from waman.corpus.recipe import WithholdRecipe
 from waman.evaluation.recipe import BitsPerByte, EvaluateRecipe
 from waman.identity import hash_json
 from waman.model.config import Learned
@@ -126,12 +127,28 @@ def once(steps: Iterable[Step]) -> list[Step]:
 
 
 def _corpus(recipe: Pipeline, judge: Judge, documents: tuple[Step, ...]) -> tuple[Step, Step]:
-    """The arm's documents, and its mixture, which holds out what the judge's does."""
+    """The arm's documents, and its mixture, which holds out what the judge's does.
+
+    Where these are not the judge's documents, duplicates of what is held out are taken away first.
+    """
+    if isinstance(recipe.plant, Off) and recipe.refine == judge.corpus.recipe:
+        corpus = judge.corpus
+        if recipe.mix == judge.mixture.recipe:
+            return corpus, judge.mixture
+        return corpus, _data("mix", "mixture", recipe.mix, documents=(corpus,), like=(judge.mixture,))
+    documents = (
+        _data(
+            "withhold",
+            "withheld",
+            WithholdRecipe(),
+            documents=documents,
+            refined=(judge.corpus,),
+            mixture=(judge.mixture,),
+        ),
+    )
     if not isinstance(recipe.plant, Off):
         documents = (_data("plant", "planted", recipe.plant, documents=documents),)
     corpus = _data("refine", "corpus", recipe.refine, documents=documents)
-    if corpus.key == judge.corpus.key and recipe.mix == judge.mixture.recipe:
-        return judge.corpus, judge.mixture
     return corpus, _data("mix", "mixture", recipe.mix, documents=(corpus,), like=(judge.mixture,))
 
 

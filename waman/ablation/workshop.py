@@ -166,6 +166,14 @@ def _plant(workshop: Workshop, recipe: Any, inputs: _Inputs, out: Path) -> Artif
     return plant(recipe, documents=inputs["documents"], out=out, executor=workshop.executor)
 
 
+def _withhold(workshop: Workshop, recipe: Any, inputs: _Inputs, out: Path) -> Artifact:
+    from waman.corpus.withhold import withhold
+
+    [refined], [mixture] = inputs["refined"], inputs["mixture"]
+    documents = inputs["documents"]
+    return withhold(recipe, documents=documents, refined=refined, mixture=mixture, out=out, executor=workshop.executor)
+
+
 def _refine(workshop: Workshop, recipe: Any, inputs: _Inputs, out: Path) -> Artifact:
     from waman.corpus.refine import refine
 
@@ -223,6 +231,7 @@ def _evaluate(workshop: Workshop, recipe: Any, inputs: _Inputs, out: Path) -> Ar
 
 
 _DOORS: Mapping[str, Callable[[Workshop, Any, _Inputs, Path], Artifact]] = {
+    "withhold": _withhold,
     "plant": _plant,
     "refine": _refine,
     "mix": _mix,

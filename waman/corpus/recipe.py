@@ -108,6 +108,11 @@ class PlantRecipe:
 
 
 @dataclass(frozen=True)
+class WithholdRecipe:
+    """Nothing to set: what was found to be duplicates, and what is held out, decide all."""
+
+
+@dataclass(frozen=True)
 class HeldOut:
     """A part of the groups is kept from training, to measure on."""
 
