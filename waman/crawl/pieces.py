@@ -78,9 +78,35 @@ def files_of(archive: Artifact) -> list[tuple[Path, str]]:
     return shown
 
 
-def recognise(path: Path, source: Source | None) -> Format:
-    """What a file holds, by its name or its beginning. Raises InputError where that is unknown or not wanted."""
-    found = _format_of(path, source)
+def pieces_of(archive: Artifact, source: Source | None) -> Iterator[Piece]:
+    """The files of an input in order; those of a folder that cannot be read as `source` are left out whole.
+
+    Raises InputError where a file that was named, or every file of a folder, is of that kind.
+    """
+    files = [(path, name, _format_of(path, source)) for path, name in files_of(archive)]
+    may_leave_out = archive.kind == "files" and any(_is_wanted(found, source) for _, _, found in files)
+    for path, name, found in files:
+        size = path.stat().st_size
+        if may_leave_out and not _is_wanted(found, source):
+            reason = UNREAD[0] if found is None else UNREAD[1]
+            yield piece_left_out(path, LeftOut(name, reason, num_files=1, num_bytes=size))
+        else:
+            format = _require_wanted(path, found, source)
+            yield Piece(path, name, format, size * _swelling(path), fetched=archive.kind == "crawl")
+
+
+def _format_of(path: Path, source: Source | None) -> Format | None:
+    if not os.access(path, os.R_OK):
+        raise InputError(f"{path} cannot be read: permission denied; ask its owner, or leave it out")
+    if isinstance(source, Text):
+        return "text"
+    plain = path.with_suffix("") if path.suffix.lower() in _COMPRESSIONS else path
+    found = _SUFFIXES.get(plain.suffix.lower())
+    return "warc" if found is None and warc.looks_like_warc(path) else found
+
+
+def _require_wanted(path: Path, found: Format | None, source: Source | None) -> Format:
+    """What a file holds. Raises InputError where that is unknown, or not what `source` reads."""
     if found is None:
         raise InputError(
             f"{path} is not recognised: expected {', '.join(_SUFFIXES)} (also .gz and .zst of all but .parquet); "
@@ -92,33 +118,6 @@ def recognise(path: Path, source: Source | None) -> Format:
             "leave it out, or source"
         )
     return found
-
-
-def pieces_of(archive: Artifact, source: Source | None) -> Iterator[Piece]:
-    """The files of an input in order; those of a folder that cannot be read as `source` are left out whole.
-
-    Raises InputError where a file that was named, or every file of a folder, is of that kind.
-    """
-    files = files_of(archive)
-    readable = [path for path, _ in files if _is_wanted(_format_of(path, source), source)]
-    for path, name in files:
-        size = path.stat().st_size
-        if archive.kind == "files" and readable and path not in readable:
-            reason = UNREAD[0] if _format_of(path, source) is None else UNREAD[1]
-            yield piece_left_out(path, LeftOut(name, reason, num_files=1, num_bytes=size))
-        else:
-            found = recognise(path, source)
-            yield Piece(path, name, found, size * _swelling(path), fetched=archive.kind == "crawl")
-
-
-def _format_of(path: Path, source: Source | None) -> Format | None:
-    if not os.access(path, os.R_OK):
-        raise InputError(f"{path} cannot be read: permission denied; ask its owner, or leave it out")
-    if isinstance(source, Text):
-        return "text"
-    plain = path.with_suffix("") if path.suffix.lower() in _COMPRESSIONS else path
-    found = _SUFFIXES.get(plain.suffix.lower())
-    return "warc" if found is None and warc.looks_like_warc(path) else found
 
 
 def _is_wanted(found: Format | None, source: Source | None) -> bool:
