@@ -45,10 +45,11 @@ def _arms(arms: Mapping[str | None, Sequence[Arm]]) -> Iterator[str]:
 def _shared(roads: Sequence[Road]) -> Iterator[str]:
     """Every step before training, and for how many arms it is made."""
     users: Counter[str] = Counter()
-    names = {(road.arm.size, road.arm.name): road for road in roads}
+    names = {(road.arm.size, road.arm.name): road for road in roads if road.seed == 0}
     for road in names.values():
         users.update(step.key for step in road.steps)
-    yield "made once each"
+    anew = any(step.door == "plant" for road in names.values() for step in road.steps)
+    yield "made once each" + (", but what comes after planting: with every seed" if anew else "")
     for step in once(step for road in names.values() for step in road.steps):
         if step.door not in (GIVEN, "pretrain", "evaluate"):
             yield f"  {step.name}: {_users(step, users, len(names))}"
