@@ -28,13 +28,14 @@ from waman.model.count import flops_per_token
 from waman.model.recipe import Bfloat16, Float32
 from waman.planning.bill import bill, completed, require_within
 from waman.planning.recipe import PlanRecipe
-from waman.planning.sheet import Plan
+from waman.planning.sheet import THIS_MACHINE, Plan
 from waman.planning.target import Target
 from waman.training.recipe import PretrainRecipe
 
 MEASURING_SHARE = 0.05
 """A run is foretold unasked where measuring takes at most this share of its least time."""
-_MEASURING_SECONDS = 12
+MEASURING_SECONDS = 12
+"""What measuring takes, loading torch included, on two cores that do nothing else."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ def plan_here(recipe: PlanRecipe, target: Target, machine: Calibration | None) -
         recipe,
         target,
         hours=forecast.seconds / SECONDS_PER_HOUR,
-        device="this machine",
+        device=THIS_MACHINE,
         mesh=Mesh(),
         memory=forecast.memory,
         device_memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
@@ -190,7 +191,7 @@ def foretold_counts(
         config = load_config(start.path)
     vocab_size = TokenShards.open(tokens).info.vocab_size if start is None else config.vocab_size
     config = dataclasses.replace(config, vocab_size=vocab_size)
-    if unasked and _least_seconds(recipe, config) * MEASURING_SHARE < _MEASURING_SECONDS:
+    if unasked and _least_seconds(recipe, config) * MEASURING_SHARE < MEASURING_SECONDS:
         return None
     forecast = foretell(machine_for(recipe), recipe, config)
     return {
