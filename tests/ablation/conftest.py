@@ -8,9 +8,11 @@ import pytest
 import torch
 
 from tests.corpus.making import make_document, make_documents
+from tests.costing.test_calibrate import MACHINE
 from waman import settings
 from waman.ablation.recipe import AblateRecipe, Pipeline
 from waman.artifact import Artifact
+from waman.planning import plan
 
 TINY = (
     "refine.filters.web=[]",
@@ -29,6 +31,12 @@ TINY = (
     "evaluate.precision.kind=float32",
     "evaluate.bits.max_bytes=4000",
 )
+
+
+@pytest.fixture(autouse=True)
+def measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that need not be measured, for ten seconds each time."""
+    monkeypatch.setattr(plan, "machine_for", lambda recipe: MACHINE)
 
 
 @pytest.fixture(autouse=True)

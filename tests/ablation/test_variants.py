@@ -89,6 +89,7 @@ def test_a_default_that_came_along_is_named_and_what_to_write_is_said() -> None:
             "variant 'other': pretrain.model.position.kind: found str 'alibbi', expected one of alibi,",
         ),
         (("pretrain.seed=3",), "'pretrain.seed=3' may not be varied: seeds are the ablation's own"),
+        (("plant.kind=plant_recipe", "plant.seed=3"), "may not be varied: seeds are the ablation's own, the same"),
         (("pretrain.num_tokens=5",), "may not be varied: arms are matched by tokens or FLOPs; set it in base"),
         (("evaluate.seed=3",), "may not be varied: all arms are measured alike; set it in base"),
         (("mix.held_out.share=0.5",), "may not be varied: all arms are judged on the same held-out groups"),

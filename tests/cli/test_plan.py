@@ -1,15 +1,29 @@
 """`waman plan` as a person types it."""
 
 import json
+import shutil
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 
 from tests.conftest import ROOT
+from tests.costing.test_calibrate import MACHINE
+from tests.training.conftest import VOCAB_SIZE, write_tokenizer
+from waman import settings
+from waman.artifact import open_artifact
 from waman.cli.commands import parse_count
 from waman.cli.main import main
+from waman.document import Document
+from waman.draft import begin
 from waman.errors import InputError
+from waman.planning import machine
+from waman.tokens.recipe import TokenizeRecipe, TokenizerRecipe
+from waman.tokens.shards import ShardWriter, TokensInfo, write_info
+from waman.tokens.tokenizer import Tokenizer
+from waman.training.recipe import PretrainRecipe
 
 
 def _run(*arguments: str) -> int:
@@ -80,3 +94,57 @@ def test_a_presets_plan_loads_no_torch() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
+
+
+@pytest.fixture
+def pretraining(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The arguments of a tiny run, and a machine that need not be measured."""
+    monkeypatch.setattr(machine, "measure_machine", lambda precision: MACHINE)
+    plain = write_tokenizer(tmp_path / "plain")
+    with begin(tmp_path / "tokenizer", kind="tokenizer", version=1, recipe=TokenizerRecipe(), inputs={}) as draft:
+        shutil.copytree(plain.path, draft.path, dirs_exist_ok=True)
+        tokenizer = draft.finish(counts={})
+    inputs = {"tokenizer": tokenizer}
+    with begin(tmp_path / "tokens", kind="tokens", version=1, recipe=TokenizeRecipe(), inputs=inputs) as draft:
+        with ShardWriter(draft.path / "train", 0, dtype="uint16") as shard:
+            shard.add(Document("a", "x", "web", "a"), [1, *range(3, 60), 2])
+        write_info(draft.path, TokensInfo("uint16", VOCAB_SIZE, 1, 2, Tokenizer.load(tokenizer.path).identity))
+        (draft.path / "mixture.json").write_text(json.dumps({"sources": {"web": {"proportion": 1.0}}}))
+        draft.finish(counts={})
+    fields = ["model.context_length=16", "model.model_dim=16", "model.num_layers=1", "num_tokens=128"]
+    fields += ["model.attention={num_heads=2, num_kv_heads=1, head_dim=8}", "batch_tokens=32"]
+    fields += ["model.feed_forward.hidden_dim=16", "checkpoints.number=1", "precision.kind=float32"]
+    sets = [argument for field in fields for argument in ("--set", field)]
+    return ["pretrain", str(tmp_path / "tokens"), str(tokenizer.path), *sets, "--out", str(tmp_path / "run")]
+
+
+def _run_main(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 0
+
+
+def test_a_dry_run_of_pretraining_prints_what_it_takes(
+    pretraining: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    _run_main([*pretraining, "--dry-run"])
+    shown = capsys.readouterr().out
+    assert settings.parse(PretrainRecipe, tomllib.loads(shown)).num_tokens == 128
+    for name in ("tokens_per_second", "seconds", "peak_memory_bytes"):
+        assert f"# planned {name} = " in shown
+
+
+def test_a_long_run_is_set_against_its_plan_and_a_short_one_is_not(
+    pretraining: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _run_main(pretraining)
+    assert "planned" not in open_artifact(tmp_path / "run").counts
+    assert capsys.readouterr().out == f"{tmp_path / 'run'}\n"
+    monkeypatch.setattr(machine, "MEASURING_SECONDS", 0)
+    for _ in range(2):  # made, and found finished
+        _run_main([*pretraining[:-1], str(tmp_path / "long")])
+        counts = open_artifact(tmp_path / "long").counts
+        expected = (
+            f"{counts['planned']['tokens_per_second']:,} tokens/s planned, {counts['tokens_per_second']:,} reached"
+        )
+        assert expected in capsys.readouterr().out

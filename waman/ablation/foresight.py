@@ -9,7 +9,6 @@ from waman.ablation.results import design_of
 from waman.ablation.roads import GIVEN, Road, Step, given, judge_of, once, road_of
 from waman.ablation.variants import Arm, resolve
 from waman.ablation.words import confidence
-from waman.errors import WamanError
 
 
 def foresee(recipe: AblateRecipe) -> list[str]:
@@ -45,10 +44,11 @@ def _arms(arms: Mapping[str | None, Sequence[Arm]]) -> Iterator[str]:
 def _shared(roads: Sequence[Road]) -> Iterator[str]:
     """Every step before training, and for how many arms it is made."""
     users: Counter[str] = Counter()
-    names = {(road.arm.size, road.arm.name): road for road in roads}
+    names = {(road.arm.size, road.arm.name): road for road in roads if road.seed == 0}
     for road in names.values():
         users.update(step.key for step in road.steps)
-    yield "made once each"
+    anew = any(step.door == "plant" for road in names.values() for step in road.steps)
+    yield "made once each" + (", but what comes after planting: with every seed" if anew else "")
     for step in once(step for road in names.values() for step in road.steps):
         if step.door not in (GIVEN, "pretrain", "evaluate"):
             yield f"  {step.name}: {_users(step, users, len(names))}"
@@ -71,23 +71,17 @@ def _times(roads: Sequence[Road]) -> str:
 def _cost(recipe: AblateRecipe, arms: Mapping[str | None, Sequence[Arm]]) -> Iterator[str]:
     flops = sum(arm.flops for some in arms.values() for arm in some)
     yield f"cost: {recipe.seeds * flops:.2e} FLOPs of training if all {recipe.seeds} seeds are run"
-    hours = [_hours(arm) for some in arms.values() for arm in some]
-    known = [one for one in hours if one is not None]
-    if len(known) == len(hours):
-        yield f"  {sum(known) * recipe.seeds:.2f} hours of training on this machine; scoring and data come on top"
-    else:
-        yield "  the first run tells how long one takes on this machine"
+    yield f"  {recipe.seeds * _hours(arms):.2f} hours of training on this machine; scoring and data come on top"
 
 
-def _hours(arm: Arm) -> float | None:
-    """By the cost plan of this machine; None where it has none."""
-    from waman.planning.plan import plan
+def _hours(arms: Mapping[str | None, Sequence[Arm]]) -> float:
+    """One seed of every arm, by the cost plan of this machine, which is measured once for each precision."""
+    from waman.planning.plan import machine_for, plan
     from waman.planning.recipe import PlanRecipe
 
-    try:
-        return plan(PlanRecipe(), target=replace(arm.pipeline.pretrain, model=arm.model)).gpu_hours
-    except WamanError:
-        return None
+    recipes = [replace(arm.pipeline.pretrain, model=arm.model) for some in arms.values() for arm in some]
+    machines = {one.precision: machine_for(one) for one in {each.precision: each for each in recipes}.values()}
+    return sum(plan(PlanRecipe(), target=one, machine=machines[one.precision]).gpu_hours for one in recipes)
 
 
 def _statistics(recipe: AblateRecipe) -> Iterator[str]:

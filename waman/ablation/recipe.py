@@ -72,7 +72,8 @@ class Pipeline:
     """The recipes of the doors that every arm goes through, in order. A variant names their fields."""
 
     plant: PlantRecipe | Off = field(default_factory=Off)
-    """Duplicates planted among the documents before they are refined; never among those that are judged on."""
+    """Duplicates planted among the documents before they are refined, never among those that are judged on; drawn anew
+    with every seed."""
     refine: RefineRecipe = field(default_factory=lambda: _without_presets(PythonCorpus().refine))
     """Filters and deduplication."""
     mix: MixRecipe = field(default_factory=lambda: MixRecipe(held_out=HeldOut(share=0.08)))

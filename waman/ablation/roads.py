@@ -91,7 +91,7 @@ def road_of(
     arm: Arm, seed: int, *, judge: Judge, documents: Sequence[Step], longer_contexts: Sequence[int] = ()
 ) -> Road:
     """The road of one arm with one seed."""
-    recipe = arm.pipeline
+    recipe = _seeded(arm.pipeline, seed)
     corpus, mixture = _corpus(recipe, judge, tuple(documents))
     tokenizer = _data(
         "train_tokenizer",
@@ -104,8 +104,7 @@ def road_of(
         "tokenize", "tokens", recipe.tokenize, documents=(corpus,), mixture=(mixture,), tokenizer=(tokenizer,)
     )
     place = "/".join((*([arm.size] if arm.size is not None else []), arm.name, f"seed-{seed}"))
-    seeded = dataclasses.replace(recipe.pretrain, seed=recipe.pretrain.seed + seed)
-    run = Step("pretrain", f"runs/{place}", seeded, {"tokens": (tokens,), "tokenizer": (tokenizer,)})
+    run = Step("pretrain", f"runs/{place}", recipe.pretrain, {"tokens": (tokens,), "tokenizer": (tokenizer,)})
     measured = {"weights": (run,), "documents": (judge.corpus,), "mixture": (judge.mixture,)}
     longer = {
         length: Step("evaluate", f"scores/{place}-at-{length}", _at(recipe.evaluate, length), measured)
@@ -124,6 +123,15 @@ def can_read(arm: Arm, num_tokens: int) -> bool:
 def once(steps: Iterable[Step]) -> list[Step]:
     """Each step once, where it comes first."""
     return list({step.key: step for step in steps}.values())
+
+
+def _seeded(recipe: Pipeline, seed: int) -> Pipeline:
+    """The recipes with this seed: of the model, and of what is planted, since which documents are matters as well."""
+    plant = recipe.plant
+    if not isinstance(plant, Off):
+        plant = dataclasses.replace(plant, seed=plant.seed + seed)
+    pretrain = dataclasses.replace(recipe.pretrain, seed=recipe.pretrain.seed + seed)
+    return dataclasses.replace(recipe, plant=plant, pretrain=pretrain)
 
 
 def _corpus(recipe: Pipeline, judge: Judge, documents: tuple[Step, ...]) -> tuple[Step, Step]:

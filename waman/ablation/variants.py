@@ -23,6 +23,7 @@ _ALIKE: Mapping[str, str] = {
     "evaluate": "all arms are measured alike",
     "refine.presets": "a preset only fills in refine.filters, which may be",
     "mix.held_out": "all arms are judged on the same held-out groups",
+    "plant.seed": "seeds are the ablation's own, the same across arms",
     "pretrain.seed": "seeds are the ablation's own, the same across arms",
     "pretrain.num_tokens": "arms are matched by tokens or FLOPs",
 }

@@ -94,16 +94,32 @@ def _command(verb: Verb) -> Callable[..., None]:
             print(settings.render(recipe), end="")
             if verb.foresees is not None:
                 print("".join(f"# {line}".rstrip() + "\n" for line in resolve(verb.foresees)(recipe)), end="")
+            _foretell(verb, recipe, options)
             return
         if options["out"] is None:
             raise InputError(f"{verb.name}: no --out: name the directory to write")
         inputs = _open_inputs(verb, options)
-        made = resolve(verb.door)(recipe, **inputs, out=options["out"], replace=options["replace"])
+        hooks = {}
+        if verb.foretells is not None and (options["replace"] or not options["out"].exists()):
+            planned = resolve(verb.foretells.plan)(recipe, **inputs)
+            hooks = {} if planned is None else {"planned": planned}
+        made = resolve(verb.door)(recipe, **inputs, out=options["out"], replace=options["replace"], **hooks)
         _show(verb, made, as_json=options.get("json", False))
+        if verb.foretells is not None and "planned" in made.counts:
+            print(resolve(verb.foretells.render)(made.counts["planned"], made.manifest))
 
     run.__signature__ = _signature(verb)  # type: ignore[attr-defined]
     run.__name__ = verb.name
     return run
+
+
+def _foretell(verb: Verb, recipe: Any, options: dict[str, Any]) -> None:
+    """Prints what a run takes as comments of the TOML before it, where its inputs are given."""
+    if verb.foretells is None or (not any(options[one.name] for one in verb.inputs) and not options.get("places")):
+        return
+    inputs = _open_inputs(verb, options)
+    for name, value in resolve(verb.foretells.plan)(recipe, **inputs, unasked=False).items():
+        print(f"# planned {name} = {value}")
 
 
 def _overrides(verb: Verb, options: dict[str, Any]) -> list[str]:

@@ -47,6 +47,18 @@ class Verb:
     shortcuts: tuple[Shortcut, ...] = ()
     foresees: str | None = None
     """module:function from the recipe to what `--dry-run` says beside it; None: nothing."""
+    foretells: "Foretells | None" = None
+    """How what it will take is reckoned; None: it is not."""
+
+
+@dataclass(frozen=True)
+class Foretells:
+    """What a verb's run takes: printed by `--dry-run`, and set against the outcome after a long one."""
+
+    plan: str
+    """module:function from the recipe and the inputs to counts, which the door takes as `planned`."""
+    render: str
+    """module:function from these counts and the manifest of the run to a line."""
 
 
 @dataclass(frozen=True)
@@ -146,6 +158,7 @@ VERBS: tuple[Verb, ...] = (
                 by_place=False,
             ),
         ),
+        foretells=Foretells("waman.planning.plan:foretold_counts", "waman.planning.plan:render_outcome"),
     ),
     Verb(
         "ablate",

@@ -113,8 +113,8 @@ def training_memory(
     """
     require_fit(config, mesh)
     tokens = micro_batch_sequences * (context or config.context_length)
-    per_layer = _layer_bytes(config, mesh, context or config.context_length, recomputation, numbers)
-    working = _layer_bytes(config, mesh, context or config.context_length, "selective", numbers)
+    per_layer = layer_bytes(config, mesh, context or config.context_length, recomputation, numbers)
+    working = layer_bytes(config, mesh, context or config.context_length, "selective", numbers)
     layers = config.num_layers // mesh.pipeline
     stages = []
     for first, last in ((True, mesh.pipeline == 1), (mesh.pipeline == 1, True)):
@@ -182,9 +182,7 @@ def _with_workspace(states: tuple[float, float, float], *, activations: float, l
     return TrainingMemory(*(round(part) for part in (*states, activations, logits, workspace)))
 
 
-def _layer_bytes(
-    config: ModelConfig, mesh: Mesh, context: int, recomputation: Recomputation, numbers: Numbers
-) -> float:
+def layer_bytes(config: ModelConfig, mesh: Mesh, context: int, recomputation: Recomputation, numbers: Numbers) -> float:
     """Bytes that one layer keeps per token on one device.
 
     Without dropout, which none of our parts has: Korthikanti et al.'s 34 bytes of a GPT layer are 32 here, and their

@@ -60,11 +60,19 @@ class PlanRecipe:
             raise RecipeError(f"pue = {self.pue}; expected 1 or more: what is drawn in all, over what devices draw")
         if self.mfu is not None and self.tokens_per_second is not None:
             raise RecipeError("mfu and tokens_per_second both say how fast a device is; leave one out")
+        named = [name for name in _OF_A_GPU if getattr(self, name) != type(self).__dataclass_fields__[name].default]
+        if self.gpu is None and named:
+            raise RecipeError(
+                f"{', '.join(named)}: for a GPU of the table, and there is no gpu; without one this machine is measured"
+            )
 
 
 _POSITIVE = (
     *("num_tokens", "num_gpus", "mfu", "tokens_per_second", "context_length", "micro_batch_sequences", "watts"),
     *("price_per_hour", "exchange_rate", "pue", "carbon_intensity", "max_days", "budget"),
+)
+_OF_A_GPU = (
+    *("num_gpus", "mfu", "tokens_per_second", "precision", "micro_batch_sequences", "recomputation", "zero_stage"),
 )
 
 

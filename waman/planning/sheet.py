@@ -7,6 +7,8 @@ from typing import Any
 
 from waman.costing.memory import Mesh, TrainingMemory
 
+THIS_MACHINE = "this machine"
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -58,13 +60,14 @@ class Plan:
             energy = f"{self.mwh:,.3g} MWh, {self.tonnes_co2:,.3g} t CO2e"
         axes = f"tensor {mesh.tensor} x pipeline {mesh.pipeline} x data {mesh.data}"
         served = f"{_bytes(self.serving_bytes['weights'])} of weights, {_bytes(self.cache_bytes_per_token)} of cache"
+        hours = "" if self.device == THIS_MACHINE else f", {_hours(self.gpu_hours)} GPU-hours"
         rows = [
             ("model", f"{self.target}: {_short(self.parameters)} parameters"),
             ("tokens", f"{_short(self.tokens)}, in sequences of {self.context_length:,}"),
             ("FLOPs", f"{self.flops:.3g}, {self.flops_per_token:.3g} a token"),
-            ("devices", f"{self.gpus:,} x {self.device}: {axes}"),
+            ("devices", self.device if self.device == THIS_MACHINE else f"{self.gpus:,} x {self.device}: {axes}"),
             ("speed", f"{self.tokens_per_second:,.0f} tokens/s, {self.mfu:.1%} of the peak"),
-            ("time", f"{_duration(self.days)}, {_hours(self.gpu_hours)} GPU-hours"),
+            ("time", f"{_duration(self.days)}{hours}"),
             ("money", _money(self)),
             ("energy", energy),
             ("memory", f"{_bytes(self.memory_bytes_per_gpu)} of {_bytes(self.device_memory_bytes)} per device"),

@@ -7,6 +7,7 @@ of the micro-batches, so that the sum does not depend on how many lanes there ar
 import contextlib
 import copy
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -45,6 +46,11 @@ class Lanes:
                     _add(self._decoder, gradients)
         return total
 
+    @property
+    def busy_seconds(self) -> list[float]:
+        """Processor seconds that each lane's own thread took for its latest micro-batch."""
+        return [lane.busy_seconds for lane in self._lanes]
+
     def _run(self, parts: Sequence[Batch], divisor: float, dtype: torch.dtype) -> list[tuple[Tensor, Gradients]]:
         if self._executor is None:
             return [self._lanes[0].run(part, divisor, dtype) for part in parts]
@@ -63,9 +69,11 @@ class _Lane(nn.Module):
         self.decoder = decoder
         self.z_loss = z_loss
         self.vocab_size = require_vocab_size(decoder.config)
+        self.busy_seconds = 0.0
 
     def run(self, part: Batch, divisor: float, dtype: torch.dtype) -> tuple[Tensor, Gradients]:
         """The loss sum of a micro-batch and its gradients, float32, in the order of the parameters."""
+        started = time.thread_time()
         weights: dict[str, Tensor] = dict(self.named_parameters())
         if dtype != torch.float32:
             # Cast as a part of the graph: gradients arrive in float32.
@@ -73,6 +81,7 @@ class _Lane(nn.Module):
         total: Tensor = functional_call(self, weights, (part, divisor))
         gradients = [parameter.grad for parameter in self.parameters()]
         self.zero_grad(set_to_none=True)
+        self.busy_seconds = time.thread_time() - started
         return total, gradients
 
     def forward(self, part: Batch, divisor: float) -> Tensor:

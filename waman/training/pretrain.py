@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from waman.artifact import Artifact
+from waman.dataflow import Counts
 from waman.draft import begin, seal
 from waman.errors import InputError, RecipeError
 from waman.log import get_logger
@@ -32,12 +33,14 @@ def pretrain(
     replace: bool = False,
     after_step: AfterStep | None = None,
     on_checkpoint: OnCheckpoint | None = None,
+    planned: Counts | None = None,
 ) -> Artifact:
     """Trains a decoder on the train split; gives a run with `checkpoints/`, `final/` and `metrics.jsonl`.
 
     The decoder is fresh, or `start`'s, whose config and tokenizer are taken with its weights; `tokenizer` may then be
     left out, or extend that of `start`. A share of the sequences is read from `replay`. Killed and called again it goes
-    on from its newest checkpoint, to the same weights and losses.
+    on from its newest checkpoint, to the same weights and losses. What was `planned` stands in the manifest, beside the
+    outcome.
 
     Raises InputError for a corpus smaller than a sequence or another tokenizer than the tokens', RecipeError for a
     model or proportions that do not fit the inputs, DivergedError for a loss that is no longer finite, NoSpaceError if
@@ -79,7 +82,8 @@ def pretrain(
         run = Run(trainer, draft, seal=sealed, tokenizer_folder=beginning.tokenizer, keep=recipe.keep)
         counts = run.train(recipe.checkpoints, after_step=after_step, on_checkpoint=on_checkpoint)
         epochs = batches.epochs(recipe.num_steps * recipe.batch_sequences(context_length))
-        return draft.finish(counts=counts | {"epochs": epochs})
+        foretold = {} if planned is None else {"planned": planned}
+        return draft.finish(counts=counts | {"epochs": epochs} | foretold)
 
 
 def _open_replay(recipe: PretrainRecipe, shards: TokenShards, replay: Artifact | None) -> TokenShards | None:
