@@ -313,7 +313,8 @@ class Normal:
 class FanIn:
     """Normal weights of variance 1 / inputs, embeddings of variance 1 (Chowdhery et al. 2022, section 5).
 
-    A tied embedding is the head too: variance 1 / model_dim. PaLM draws it with variance 1 and scales the logits.
+    A tied embedding is the head too: variance 1 / model_dim, and so have the positions that are added to it. PaLM draws
+    it with variance 1 and scales the logits.
     """
 
 

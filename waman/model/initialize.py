@@ -47,5 +47,6 @@ def _standard_deviation(config: ModelConfig, name: str, matrix: Tensor) -> float
         case Normal(std=std):
             return std
         case FanIn():
-            multiplied = name not in LOOKED_UP or (name == "embedding.weight" and config.tie_embeddings)
+            # What is added to a tied embedding is drawn as small as that, or positions would drown the tokens.
+            multiplied = name not in LOOKED_UP or config.tie_embeddings
             return float(matrix.shape[1] ** -0.5) if multiplied else 1.0
