@@ -1,8 +1,8 @@
 """Does a plan hold? `python -m benchmarks.planning`, about three minutes on two cores.
 
-Measures this machine for ten seconds, foretells six trainings of different size, precision and length that the
-measuring has not seen, then lets `pretrain` do each on random tokens, in a process of its own. Prints plan and outcome:
-tokens per second, peak memory, and their ratios.
+Measures this machine for ten seconds, foretells eight trainings of different size, precision, length and recomputation
+that the measuring has not seen, then lets `pretrain` do each on random tokens, in a process of its own. Prints plan and
+outcome: tokens per second, peak memory, and their ratios.
 
 Other load on the machine slows the runs but not the plan, which counts processor seconds; so the ratio of processor
 seconds, the run's to the plan's, stands beside that of time.
@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import tokenizers
@@ -53,7 +54,14 @@ def _model(model_dim: int, num_layers: int, context: int, *, num_heads: int, num
     )
 
 
-def _recipe(model: ModelConfig, precision: Precision, *, batch: int, micro_batch: int) -> PretrainRecipe:
+def _recipe(
+    model: ModelConfig,
+    precision: Precision,
+    *,
+    batch: int,
+    micro_batch: int,
+    recomputation: Literal["selective", "full"] = "selective",
+) -> PretrainRecipe:
     batch_tokens = batch * model.context_length
     return PretrainRecipe(
         model=model,
@@ -61,6 +69,7 @@ def _recipe(model: ModelConfig, precision: Precision, *, batch: int, micro_batch
         batch_tokens=batch_tokens,
         micro_batch_sequences=micro_batch,
         precision=precision,
+        recomputation=recomputation,
         checkpoints=Evenly(1),
     )
 
@@ -73,12 +82,16 @@ _GPT = dataclasses.replace(
     tie_embeddings=False,
 )
 _LONG = dataclasses.replace(_model(176, 3, 1280, num_heads=4, num_kv_heads=2), position=Alibi())
+_LONG_ROPE = _model(256, 8, 1024, num_heads=4, num_kv_heads=4)
+_DEEP = _model(192, 12, 256, num_heads=6, num_kv_heads=2)
 RECIPES: dict[str, PretrainRecipe] = {
     "small, short": _recipe(_model(144, 6, 128, num_heads=3, num_kv_heads=3), Bfloat16(), batch=32, micro_batch=8),
     "laptop": _recipe(_model(240, 5, 256, num_heads=5, num_kv_heads=1), Bfloat16(), batch=16, micro_batch=4),
     "laptop, float32": _recipe(_model(240, 5, 256, num_heads=5, num_kv_heads=1), Float32(), batch=8, micro_batch=2),
     "GPT's parts": _recipe(_GPT, Bfloat16(), batch=8, micro_batch=2),
     "long, ALiBi": _recipe(_LONG, Float32(), batch=4, micro_batch=1),
+    "deep, layers again": _recipe(_DEEP, Bfloat16(), batch=32, micro_batch=8, recomputation="full"),
+    "long, layers again": _recipe(_LONG_ROPE, Float32(), batch=8, micro_batch=2, recomputation="full"),
     "wide": _recipe(_model(832, 5, 224, num_heads=13, num_kv_heads=1), Bfloat16(), batch=8, micro_batch=4),
 }
 

@@ -20,6 +20,7 @@ TINY = (
     "mix.held_out.share=0.3",
     "train_tokenizer.vocab_size=320",
     "pretrain.model.context_length=16",
+    "pretrain.model.initialization.kind=scaled_normal",  # so small that positions hardly tell at first
     "pretrain.model.model_dim=16",
     "pretrain.model.num_layers=1",
     "pretrain.model.attention={num_heads=2, num_kv_heads=2, head_dim=8}",

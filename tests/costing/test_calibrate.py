@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import Literal
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ import torch
 from waman.costing.calibrate import (
     REFERENCE,
     Calibration,
+    OptimizerStep,
     Precision,
     Trial,
     fit_seconds,
@@ -43,9 +45,21 @@ MACHINE = Calibration(
 )
 
 
-def work(config: ModelConfig = CONFIG, *, sequences: int = 1, context: int = 256, bytes_per_number: int = 2) -> Work:
+def work(
+    config: ModelConfig = CONFIG,
+    *,
+    sequences: int = 1,
+    context: int = 256,
+    bytes_per_number: int = 2,
+    recomputation: Literal["selective", "full"] = "selective",
+) -> Work:
     return micro_batch_work(
-        config, sequences=sequences, context=context, blocking=BLOCKING, bytes_per_number=bytes_per_number
+        config,
+        sequences=sequences,
+        context=context,
+        blocking=BLOCKING,
+        bytes_per_number=bytes_per_number,
+        recomputation=recomputation,
     )
 
 
@@ -111,10 +125,19 @@ def test_a_step_is_rounds_of_micro_batches_their_sum_and_the_update() -> None:
     one = micro_batch_seconds(MACHINE, Trial(CONFIG, 4, 256))
     weights = num_parameters(CONFIG)
     beside = weights * 1e-9 + num_tensors(CONFIG) * 1e-6
-    found = step_seconds(MACHINE, CONFIG, batch_sequences=20, micro_batch_sequences=4, context=256)
+    step = OptimizerStep(CONFIG, batch_sequences=20, micro_batch_sequences=4, context=256)
+    found = step_seconds(MACHINE, step)
     assert found == pytest.approx(3 * one + 5 * weights * 5e-10 + beside + 20e-4), "five in three rounds of two"
-    alone = processor_seconds(MACHINE, CONFIG, batch_sequences=20, micro_batch_sequences=4, context=256)
-    assert alone - found == pytest.approx(2 * one)
+    assert processor_seconds(MACHINE, step) - found == pytest.approx(2 * one)
+
+
+def test_layers_computed_again_are_a_forward_pass_more_of_the_blocks_alone() -> None:
+    once = dataclasses.asdict(work(sequences=2))
+    again = dataclasses.asdict(work(sequences=2, recomputation="full"))
+    grown = {name: again[name] / once[name] for name in once if once[name]}
+    third = dict.fromkeys(("products", "matrices", "activations", "scores", "layers", "panels"), 4 / 3)
+    others = dict.fromkeys(("head_products", "logits", "head_gradients", "weights", "passes"), 1.0)
+    assert grown == pytest.approx(third | others | {"attention_products": 18 / 14})
 
 
 @pytest.mark.parametrize(
@@ -133,18 +156,20 @@ def test_tensors_are_counted_as_the_decoder_has_them(config: ModelConfig) -> Non
 
 
 def test_memory_holds_the_state_once_and_activations_for_every_lane() -> None:
-    sizes = {"batch_sequences": 16, "micro_batch_sequences": 4, "context": 256}
-    found = process_memory(MACHINE, CONFIG, **sizes)
+    step = OptimizerStep(CONFIG, batch_sequences=16, micro_batch_sequences=4, context=256)
+    found = process_memory(MACHINE, step)
     weights = num_parameters(CONFIG)
     assert (found.weights, found.optimizer) == (4 * weights, 8 * weights)
-    one_lane = process_memory(dataclasses.replace(MACHINE, lanes=1), CONFIG, **sizes)
+    one_lane = process_memory(dataclasses.replace(MACHINE, lanes=1), step)
     assert found.activations == 2 * one_lane.activations
     assert found.workspace == one_lane.workspace > MACHINE.baseline_bytes
-    assert process_memory(MACHINE, CONFIG, **(sizes | {"micro_batch_sequences": 8})).gradients < found.gradients, (
-        "two micro-batches are one round: no earlier gradients"
-    )
-    wide = process_memory(dataclasses.replace(MACHINE, precision="float32"), CONFIG, **sizes)
+    one_round = process_memory(MACHINE, dataclasses.replace(step, micro_batch_sequences=8))
+    assert one_round.gradients < found.gradients, "two micro-batches are one round: no earlier gradients"
+    wide = process_memory(dataclasses.replace(MACHINE, precision="float32"), step)
     assert wide.activations > found.activations
+    inputs = process_memory(MACHINE, dataclasses.replace(step, recomputation="full"))
+    assert inputs.activations < 0.7 * found.activations
+    assert dataclasses.replace(inputs, activations=found.activations) == found
 
 
 def test_every_trial_is_small_and_no_published_shape() -> None:

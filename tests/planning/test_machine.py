@@ -9,7 +9,7 @@ import pytest
 from tests.costing.test_calibrate import MACHINE
 from waman import settings
 from waman.artifact import Artifact
-from waman.costing.calibrate import step_seconds
+from waman.costing.calibrate import OptimizerStep, step_seconds
 from waman.errors import RecipeError, WorkerError
 from waman.model.config import ModelConfig
 from waman.model.presets import preset
@@ -33,7 +33,7 @@ def tokens(tmp_path: Path) -> Artifact:
 def test_a_recipe_is_planned_for_the_machine_that_was_measured() -> None:
     found = plan(PlanRecipe(watts=100.0, price_per_hour=0.5), target=RECIPE, machine=MACHINE)
     config = dataclasses.replace(preset("laptop-3m"), vocab_size=4096)
-    step = step_seconds(MACHINE, config, batch_sequences=16, micro_batch_sequences=4, context=256)
+    step = step_seconds(MACHINE, OptimizerStep(config, batch_sequences=16, micro_batch_sequences=4, context=256))
     assert found.days * 86400 == pytest.approx(98 * step)
     assert found.tokens_per_second == pytest.approx(4096 / step)
     assert (found.device, found.gpus) == ("this machine", 1)
@@ -41,6 +41,17 @@ def test_a_recipe_is_planned_for_the_machine_that_was_measured() -> None:
     assert found.cost == pytest.approx(found.gpu_hours * 0.5)
     assert found.memory_bytes_per_gpu == foretell(MACHINE, RECIPE, config).memory.total
     assert 0 < found.mfu < 1
+
+
+def test_layers_computed_again_take_longer_and_less_memory() -> None:
+    again = dataclasses.replace(RECIPE, recomputation="full")
+    plain, found = (plan(PlanRecipe(), target=target, machine=MACHINE) for target in (RECIPE, again))
+    assert 1 < found.days / plain.days < 4 / 3
+    assert found.memory.activations < plain.memory.activations
+    asked = plan(PlanRecipe(recomputation="full"), target=RECIPE, machine=MACHINE)
+    assert (asked.days, asked.memory) == (found.days, found.memory)
+    with pytest.raises(RecipeError, match="recomputation = none: on this machine attention is always computed again"):
+        plan(PlanRecipe(recomputation="none"), target=RECIPE, machine=MACHINE)
 
 
 def test_what_this_machine_draws_and_costs_is_not_known_until_said() -> None:

@@ -1,11 +1,13 @@
 import dataclasses
 import math
+from typing import Any
 
 import pytest
 import torch
 
 from tests.training.conftest import VOCAB_SIZE
 from waman.errors import DivergedError, InputError
+from waman.model.block import Block
 from waman.model.config import ModelConfig
 from waman.model.decoder import Decoder
 from waman.model.initialize import initialize
@@ -42,6 +44,7 @@ def build(
     micro_batch_sequences: int = 8,
     optimizer: AdamW = AdamW(learning_rate=0.01, weight_decay=0.0),  # noqa: B008 (frozen)
     vocab_size: int = VOCAB_SIZE,
+    recompute_layers: bool = False,
 ) -> Trainer:
     decoder = Decoder(dataclasses.replace(config, vocab_size=vocab_size))
     initialize(decoder, 0)
@@ -53,6 +56,7 @@ def build(
         schedule=Constant(warmup_share=0.0),
         precision=precision,
         micro_batch_sequences=micro_batch_sequences,
+        recompute_layers=recompute_layers,
     )
 
 
@@ -67,6 +71,32 @@ def test_the_first_loss_is_that_of_a_guess_among_the_vocabulary(tiny_model: Mode
     for precision in (Float32(), Bfloat16()):
         trainer = build(tiny_model, random_batch(vocab_size=4096), precision=precision, vocab_size=4096)
         assert trainer.step().loss == pytest.approx(math.log(4096), rel=0.02)
+
+
+@pytest.mark.parametrize("precision", [Float32(), Bfloat16()])
+def test_layers_computed_again_give_the_same_weights_bit_for_bit(
+    tiny_model: ModelConfig, precision: Precision, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+    forward = Block.forward
+
+    def counted(block: Block, x: torch.Tensor, **options: Any) -> torch.Tensor:
+        calls.append(block)
+        return forward(block, x, **options)
+
+    def run(*, recompute_layers: bool) -> tuple[list[float], dict[str, torch.Tensor], int]:
+        trainer = build(
+            tiny_model, random_batch(), precision=precision, micro_batch_sequences=4, recompute_layers=recompute_layers
+        )
+        calls.clear()
+        return [trainer.step().loss for _ in range(3)], trainer.decoder.state_dict(), len(calls)
+
+    monkeypatch.setattr(Block, "forward", counted)
+    losses, state, number = run(recompute_layers=False)
+    losses_again, state_again, number_again = run(recompute_layers=True)
+    assert losses_again == losses
+    assert all(torch.equal(state_again[name], state[name]) for name in state)
+    assert (number, number_again) == (3 * 2 * tiny_model.num_layers, 2 * 3 * 2 * tiny_model.num_layers)
 
 
 def test_accumulated_micro_batches_equal_the_large_batch(tiny_model: ModelConfig) -> None:

@@ -31,7 +31,7 @@ def _model() -> ModelConfig:
 
 
 def _pretrain() -> PretrainRecipe:
-    """Of what was tried the base that learned most and whose seeds scattered least (docs/decisions/ablation-base.md)."""
+    """The base that learned most of those tried, and whose seeds scattered least (docs/decisions/ablation-base.md)."""
     return PretrainRecipe(
         model=_model(),
         num_tokens=1_000_000,

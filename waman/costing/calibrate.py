@@ -77,6 +77,30 @@ class Trial:
     """of a micro-batch"""
     context: int
     """tokens"""
+    recomputation: Literal["selective", "full"] = "selective"
+
+
+@dataclass(frozen=True)
+class OptimizerStep:
+    """What a step of a training reads, and how."""
+
+    config: ModelConfig
+    batch_sequences: int
+    micro_batch_sequences: int
+    context: int
+    """tokens"""
+    recomputation: Literal["selective", "full"] = "selective"
+
+    @property
+    def micro_batch(self) -> Trial:
+        """The largest of its micro-batches."""
+        sequences = min(self.micro_batch_sequences, self.batch_sequences)
+        return Trial(self.config, sequences, self.context, self.recomputation)
+
+    @property
+    def num_micro_batches(self) -> int:
+        """The last may be smaller."""
+        return math.ceil(self.batch_sequences / self.micro_batch_sequences)
 
 
 @dataclass(frozen=True)
@@ -139,6 +163,7 @@ def _counts(trial: Trial, blocking: Blocking, precision: Precision) -> tuple[flo
         context=trial.context,
         blocking=blocking,
         bytes_per_number=_BYTES[precision],
+        recomputation=trial.recomputation,
     )
     return dataclasses.astuple(work)
 
@@ -149,32 +174,21 @@ def micro_batch_seconds(calibration: Calibration, trial: Trial) -> float:
     return math.fsum(count * one for count, one in zip(counts, dataclasses.astuple(calibration.seconds), strict=True))
 
 
-def step_seconds(
-    calibration: Calibration, config: ModelConfig, *, batch_sequences: int, micro_batch_sequences: int, context: int
-) -> float:
+def step_seconds(calibration: Calibration, step: OptimizerStep) -> float:
     """Seconds of an optimizer step: rounds of micro-batches on all lanes, their sum, the update."""
-    full, rest = divmod(batch_sequences, micro_batch_sequences)
-    number = full + (rest > 0)
+    number = step.num_micro_batches
     rounds = math.ceil(number / min(calibration.lanes, number))
-    one = micro_batch_seconds(calibration, Trial(config, min(micro_batch_sequences, batch_sequences), context))
-    weights = num_parameters(config)
-    seconds = rounds * one + number * weights * calibration.add_seconds_per_weight
+    weights = num_parameters(step.config)
+    seconds = rounds * micro_batch_seconds(calibration, step.micro_batch)
+    seconds += number * weights * calibration.add_seconds_per_weight
     seconds += weights * calibration.update_seconds_per_weight
-    seconds += num_tensors(config) * calibration.update_seconds_per_tensor
-    return seconds + batch_sequences * calibration.sequence_seconds
+    seconds += num_tensors(step.config) * calibration.update_seconds_per_tensor
+    return seconds + step.batch_sequences * calibration.sequence_seconds
 
 
-def processor_seconds(
-    calibration: Calibration, config: ModelConfig, *, batch_sequences: int, micro_batch_sequences: int, context: int
-) -> float:
+def processor_seconds(calibration: Calibration, step: OptimizerStep) -> float:
     """Seconds of an optimizer step on all cores together."""
-    return step_seconds(
-        dataclasses.replace(calibration, lanes=1),
-        config,
-        batch_sequences=batch_sequences,
-        micro_batch_sequences=micro_batch_sequences,
-        context=context,
-    )
+    return step_seconds(dataclasses.replace(calibration, lanes=1), step)
 
 
 def num_tensors(config: ModelConfig) -> int:
@@ -188,29 +202,31 @@ def num_tensors(config: ModelConfig) -> int:
     return tables + last + config.num_layers * per_layer
 
 
-def process_memory(
-    calibration: Calibration, config: ModelConfig, *, batch_sequences: int, micro_batch_sequences: int, context: int
-) -> TrainingMemory:
+def process_memory(calibration: Calibration, step: OptimizerStep) -> TrainingMemory:
     """Bytes of a training process at its fullest, on this machine's processor.
 
     Weights, moments and gradients are float32. A lane that computes in bfloat16 has the weights once more, and their
     gradients; every lane has its own activations, of which gradients take the place as it goes back. From the second
-    round on the gradients of the round before are there too.
+    round on the sum of the gradients is there too.
     """
-    number = math.ceil(batch_sequences / micro_batch_sequences)
-    lanes = min(calibration.lanes, number)
+    config, lanes = step.config, min(calibration.lanes, step.num_micro_batches)
     weights, narrow = num_parameters(config), _BYTES[calibration.precision]
-    tokens = min(micro_batch_sequences, batch_sequences) * context
-    layer = tokens * layer_bytes(config, Mesh(), context, "selective", dataclasses.replace(MIXED, activations=narrow))
+    tokens = step.micro_batch.sequences * step.context
+    numbers = dataclasses.replace(MIXED, activations=narrow)
+    layer = tokens * layer_bytes(config, Mesh(), step.context, "selective", numbers)
+    kept = _KEPT * config.num_layers * layer
+    if step.recomputation == "full":
+        inputs = tokens * layer_bytes(config, Mesh(), step.context, "full", numbers)
+        kept = _KEPT * (config.num_layers * inputs + layer)
     logits = min(tokens * require_vocab_size(config), calibration.blocking.logits_at_once) * _LOGIT_BYTES
-    earlier = _EARLIER_GRADIENTS * 4 * weights * lanes if number > lanes else 0
+    earlier = _EARLIER_GRADIENTS * 4 * weights if step.num_micro_batches > lanes else 0
     copies = 2 * narrow * weights if narrow < 4 else 0
     compiled = _COMPILED_BYTES if narrow < 4 else 0
     return TrainingMemory(
         weights=4 * weights,
         gradients=round(earlier + lanes * copies),
         optimizer=8 * weights,
-        activations=round(lanes * (max(_KEPT * config.num_layers * layer, 4 * weights) + _WORKING * layer)),
+        activations=round(lanes * (max(kept, 4 * weights) + _WORKING * layer)),
         logits=lanes * logits,
         workspace=calibration.baseline_bytes + _RUN_BYTES + compiled,
     )

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 from waman.model.config import Alibi, Geglu, ModelConfig, Swiglu, require_vocab_size
 from waman.model.count import num_parameters
@@ -56,12 +57,20 @@ FRESH_FROM_BYTES = 32 * 2**20
 
 
 def micro_batch_work(
-    config: ModelConfig, *, sequences: int, context: int, blocking: Blocking, bytes_per_number: int
+    config: ModelConfig,
+    *,
+    sequences: int,
+    context: int,
+    blocking: Blocking,
+    bytes_per_number: int,
+    recomputation: Literal["selective", "full"] = "selective",
 ) -> Work:
     """The work of so many sequences of `context` tokens, computed in float32 (4 bytes) or bfloat16 (2).
 
-    Documents within them are taken to be long.
+    Documents within them are taken to be long. With full recomputation the blocks' forward pass, a third of what they
+    do, comes twice.
     """
+    again = 1 if recomputation == "full" else 0
     heads, tokens, vocab_size = config.attention, sequences * context, require_vocab_size(config)
     gated = isinstance(config.feed_forward, Swiglu | Geglu)
     inner, kept = heads.num_heads * heads.head_dim, heads.num_kv_heads * heads.head_dim
@@ -73,24 +82,29 @@ def micro_batch_work(
     scores = config.num_layers * heads.num_heads * pairs
     slices = math.ceil(tokens / max(blocking.logits_at_once // vocab_size, 1))
     width = 8 * config.model_dim + 3 * inner + 2 * kept + (3 if gated else 2) * hidden
+    passes = (3 + again) / 3
     return Work(
-        products=6 * tokens * matrices,
-        matrices=matrices,
-        activations=config.num_layers * tokens * width,
-        attention_products=14 * scores * heads.head_dim,
-        scores=scores,
-        slopes=scores if isinstance(config.position, Alibi) else 0,
+        products=(6 + 2 * again) * tokens * matrices,
+        matrices=passes * matrices,
+        activations=passes * config.num_layers * tokens * width,
+        attention_products=(14 + 4 * again) * scores * heads.head_dim,
+        scores=passes * scores,
+        slopes=passes * scores if isinstance(config.position, Alibi) else 0,
         head_products=6 * tokens * vocab_size * config.model_dim,
         logits=tokens * vocab_size,
         head_gradients=slices * vocab_size * config.model_dim,
         weights=num_parameters(config),
-        layers=config.num_layers,
-        panels=config.num_layers * num_panels,
-        fresh_bytes=_fresh_bytes(config, shapes, tokens=tokens, slices=slices, bytes_per_number=bytes_per_number),
+        layers=passes * config.num_layers,
+        panels=passes * config.num_layers * num_panels,
+        fresh_bytes=_fresh_bytes(
+            config, shapes, tokens=tokens, slices=slices, bytes_per_number=bytes_per_number, again=again
+        ),
     )
 
 
-def _fresh_bytes(config: ModelConfig, shapes: list[int], *, tokens: int, slices: int, bytes_per_number: int) -> float:
+def _fresh_bytes(
+    config: ModelConfig, shapes: list[int], *, tokens: int, slices: int, bytes_per_number: int, again: int
+) -> float:
     """shapes: widths that model_dim is multiplied to or from, in a block."""
     narrow, dim, layers = bytes_per_number, config.model_dim, config.num_layers
     # A narrow copy of each weight and of its gradient, and the gradient in float32.
@@ -98,7 +112,9 @@ def _fresh_bytes(config: ModelConfig, shapes: list[int], *, tokens: int, slices:
     table = require_vocab_size(config) * dim
     tensors = [(layers, each * width * dim) for width in shapes for each in copies]
     tensors += [(slices + 1, each * table) for each in copies]  # of the head and of the embedding
-    tensors += [(3 * layers, narrow * tokens * width) for width in (*shapes, dim, dim)]  # what came, and two gradients
+    tensors += [  # what came, once or again, and two gradients
+        ((3 + again) * layers, narrow * tokens * width) for width in (*shapes, dim, dim)
+    ]
     return math.fsum(number * size for number, size in tensors if size > FRESH_FROM_BYTES)
 
 

@@ -23,7 +23,8 @@ def completed(recipe: PlanRecipe, target: Target) -> PlanRecipe:
         tokens = pretrain.num_tokens if pretrain else TOKENS_PER_PARAMETER * num_parameters(target.config)
     if length is None:
         length = (pretrain.sequence_length if pretrain else None) or target.config.context_length
-    return dataclasses.replace(recipe, num_tokens=tokens, context_length=length)
+    again = recipe.recomputation or (pretrain.recomputation if pretrain else "selective")
+    return dataclasses.replace(recipe, num_tokens=tokens, context_length=length, recomputation=again)
 
 
 def bill(

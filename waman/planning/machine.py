@@ -11,6 +11,7 @@ from typing import Any
 from waman.artifact import Artifact
 from waman.costing.calibrate import (
     Calibration,
+    OptimizerStep,
     Precision,
     fit_seconds,
     process_memory,
@@ -21,7 +22,7 @@ from waman.costing.memory import Mesh, TrainingMemory
 from waman.costing.time import SECONDS_PER_HOUR
 from waman.costing.trials import TRIALS
 from waman.costing.work import Blocking
-from waman.errors import WorkerError
+from waman.errors import RecipeError, WorkerError
 from waman.manifest import Manifest
 from waman.model.config import ModelConfig
 from waman.model.count import flops_per_token
@@ -113,18 +114,20 @@ def measure_baseline(precision: Precision = "float32") -> int:
 
 def foretell(calibration: Calibration, recipe: PretrainRecipe, config: ModelConfig) -> Forecast:
     """What the recipe takes on the measured machine; `config`: its model, with a vocab_size."""
-    context = recipe.sequence_length or config.context_length
-    batch = recipe.batch_sequences(config.context_length)
-    micro = recipe.micro_batch_sequences
-    seconds = step_seconds(calibration, config, batch_sequences=batch, micro_batch_sequences=micro, context=context)
+    step = OptimizerStep(
+        config,
+        batch_sequences=recipe.batch_sequences(config.context_length),
+        micro_batch_sequences=recipe.micro_batch_sequences,
+        context=recipe.sequence_length or config.context_length,
+        recomputation=recipe.recomputation,
+    )
+    seconds = step_seconds(calibration, step)
     return Forecast(
         num_steps=recipe.num_steps,
         step_seconds=seconds,
-        processor_seconds=processor_seconds(
-            calibration, config, batch_sequences=batch, micro_batch_sequences=micro, context=context
-        ),
-        tokens_per_second=batch * context / seconds,
-        memory=process_memory(calibration, config, batch_sequences=batch, micro_batch_sequences=micro, context=context),
+        processor_seconds=processor_seconds(calibration, step),
+        tokens_per_second=step.batch_sequences * step.context / seconds,
+        memory=process_memory(calibration, step),
     )
 
 
@@ -132,8 +135,14 @@ def plan_here(recipe: PlanRecipe, target: Target, machine: Calibration | None) -
     """The plan for this machine, with the outcome beside it where the target is a finished run."""
     recipe = completed(recipe, target)
     pretrain = target.pretrain or _recipe_for(recipe, target.config)
+    if recipe.recomputation == "none":
+        raise RecipeError("recomputation = none: on this machine attention is always computed again; leave it out")
     pretrain = dataclasses.replace(
-        pretrain, model=target.config, num_tokens=recipe.num_tokens or 0, sequence_length=recipe.context_length
+        pretrain,
+        model=target.config,
+        num_tokens=recipe.num_tokens or 0,
+        sequence_length=recipe.context_length,
+        recomputation=recipe.recomputation or "selective",
     )
     machine = machine or machine_for(pretrain)
     forecast = foretell(machine, pretrain, target.config)

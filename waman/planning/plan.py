@@ -67,7 +67,7 @@ def _speed_each(recipe: PlanRecipe, config: ModelConfig, gpu: Device) -> float:
         utilization=recipe.mfu,
         context=recipe.context_length,
         dtype=recipe.precision,
-        recomputation=recipe.recomputation,
+        recomputation=recipe.recomputation or "selective",
     )
 
 
@@ -81,7 +81,7 @@ def _place(recipe: PlanRecipe, config: ModelConfig, gpu: Device, hours: float) -
             num_devices=number,
             context=recipe.context_length,
             micro_batch_sequences=recipe.micro_batch_sequences,
-            recomputation=recipe.recomputation,
+            recomputation=recipe.recomputation or "selective",
             zero_stage=recipe.zero_stage,
         )
 

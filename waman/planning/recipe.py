@@ -28,8 +28,9 @@ class PlanRecipe:
     """tokens per sequence; absent: the recipe's or the model's"""
     micro_batch_sequences: int = 1
     """sequences that go through the model at once, on a device of the table"""
-    recomputation: Recomputation = "selective"
-    """what the backward pass computes again: nothing, attention, every layer"""
+    recomputation: Recomputation | None = None
+    """what the backward pass computes again: nothing, attention, every layer; absent: as a recipe of pretraining says,
+    else attention"""
     zero_stage: ZeroStage = 1
     """what the data axis shares out: nothing, the optimizer, gradients too, weights too"""
     watts: float | None = None
@@ -71,9 +72,7 @@ _POSITIVE = (
     *("num_tokens", "num_gpus", "mfu", "tokens_per_second", "context_length", "micro_batch_sequences", "watts"),
     *("price_per_hour", "exchange_rate", "pue", "carbon_intensity", "max_days", "budget"),
 )
-_OF_A_GPU = (
-    *("num_gpus", "mfu", "tokens_per_second", "precision", "micro_batch_sequences", "recomputation", "zero_stage"),
-)
+_OF_A_GPU = (*("num_gpus", "mfu", "tokens_per_second", "precision", "micro_batch_sequences", "zero_stage"),)
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,7 @@ class Trainer:
         precision: Precision,
         micro_batch_sequences: int,
         z_loss: float = 0.0,
+        recompute_layers: bool = False,
     ) -> None:
         """The decoder's weights are float32 and stay where they are."""
         self.decoder = decoder.train()
@@ -73,7 +74,7 @@ class Trainer:
         self.earlier_steps = 0
         """Optimizer steps in other runs that the moments remember."""
         self._batches, self._recipe, self._schedule = batches, optimizer, schedule
-        self._micro_batch, self._z_loss = micro_batch_sequences, z_loss
+        self._micro_batch, self._z_loss, self._recompute = micro_batch_sequences, z_loss, recompute_layers
         self._lanes: Lanes | None = None
 
     def step(self) -> StepInfo:
@@ -106,7 +107,9 @@ class Trainer:
             raise InputError(f"the batch of step {self.steps_done + 1} has no token to predict: give longer documents")
         parts = list(_cut(batch, self._micro_batch, self.device))
         if self._lanes is None:
-            self._lanes = Lanes(self.decoder, num_micro_batches=len(parts), z_loss=self._z_loss)
+            self._lanes = Lanes(
+                self.decoder, num_micro_batches=len(parts), z_loss=self._z_loss, recompute_layers=self._recompute
+            )
         return float(self._lanes.accumulate(parts, divisor=num_predicted, dtype=self.dtype)) / num_predicted
 
     def _require_finite(self, mean_loss: float, gradient_norm: float) -> None:

@@ -10,10 +10,12 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.utils.checkpoint import checkpoint
 
 from waman.model.config import require_vocab_size
 from waman.model.decoder import Decoder
@@ -27,12 +29,17 @@ Gradients = list[Tensor | None]
 class Lanes:
     """As many lanes as there are threads to run them, or micro-batches to share out."""
 
-    def __init__(self, decoder: Decoder, *, num_micro_batches: int, z_loss: float = 0.0) -> None:
+    def __init__(
+        self, decoder: Decoder, *, num_micro_batches: int, z_loss: float = 0.0, recompute_layers: bool = False
+    ) -> None:
         self._decoder = decoder
         self.device = next(decoder.parameters()).device
         threads = torch.get_num_threads()
         self.num_lanes = min(threads, num_micro_batches) if self.device.type == "cpu" else 1
-        self._lanes = [_Lane(_sharing_weights(decoder), z_loss) for _ in range(self.num_lanes)]
+        copies = [_sharing_weights(decoder) for _ in range(self.num_lanes)]
+        for one in copies if recompute_layers else ():
+            _recompute_layers(one)
+        self._lanes = [_Lane(one, z_loss) for one in copies]
         self._executor = _start_threads(self.num_lanes, threads_each=threads // self.num_lanes)
 
     def accumulate(self, parts: Sequence[Batch], *, divisor: float, dtype: torch.dtype) -> Tensor:
@@ -44,6 +51,7 @@ class Lanes:
                 for part_total, gradients in done:
                     total += part_total
                     _add(self._decoder, gradients)
+            del done, gradients  # they would be held throughout the next round
         return total
 
     @property
@@ -114,6 +122,12 @@ def one_thread() -> Iterator[None]:
 
 def _sharing_weights(decoder: Decoder) -> Decoder:
     return copy.deepcopy(decoder, {id(weight): nn.Parameter(weight.detach()) for weight in decoder.parameters()})
+
+
+def _recompute_layers(decoder: Decoder) -> None:
+    """Keeps of each block only its input: the backward pass computes the rest again, as Chen et al. 2016."""
+    for block in decoder.blocks:
+        block.forward = partial(checkpoint, block.forward, use_reentrant=False, preserve_rng_state=False)
 
 
 def _start_threads(number: int, *, threads_each: int) -> ThreadPoolExecutor | None:

@@ -75,6 +75,7 @@ def pretrain(
             precision=recipe.precision,
             micro_batch_sequences=recipe.micro_batch_sequences,
             z_loss=recipe.z_loss,
+            recompute_layers=recipe.recomputation == "full",
         )
         if start is not None and recipe.optimizer_state == "restored":
             restore_moments_of(trainer, start.path)
