@@ -164,11 +164,11 @@ def test_memory_holds_the_state_once_and_activations_for_every_lane() -> None:
     assert found.activations == 2 * one_lane.activations
     assert found.workspace == one_lane.workspace > MACHINE.baseline_bytes
     one_round = process_memory(MACHINE, dataclasses.replace(step, micro_batch_sequences=8))
-    assert one_round.gradients < found.gradients, "two micro-batches are one round: no earlier gradients"
+    assert one_round.gradients < found.gradients, "two micro-batches are one round: no sum that waits"
     wide = process_memory(dataclasses.replace(MACHINE, precision="float32"), step)
     assert wide.activations > found.activations
     inputs = process_memory(MACHINE, dataclasses.replace(step, recomputation="full"))
-    assert inputs.activations < 0.7 * found.activations
+    assert inputs.activations < 0.8 * found.activations
     assert dataclasses.replace(inputs, activations=found.activations) == found
 
 
