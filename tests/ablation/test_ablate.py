@@ -1,5 +1,6 @@
 """The door, on a tiny question: what it makes, shares, resumes, counts and shows."""
 
+import dataclasses
 import json
 import logging
 import re
@@ -113,6 +114,38 @@ def test_finished_it_is_returned_at_once_and_another_question_is_another_ablatio
     changed = settings.parse(AblateRecipe, settings.to_table(ASKED) | {"smallest_difference": 0.02})
     with pytest.raises(StaleError, match=r"recipe.smallest_difference: found 0.01, asked for 0.02"):
         run(changed, documents, answered.path)
+
+
+def test_asked_again_with_more_seeds_only_these_are_run(
+    answered: Artifact, documents: Artifact, tmp_path: Path
+) -> None:
+    asked_again = dataclasses.replace(ASKED, seeds=3, early_stop=False)
+    found = run(asked_again, documents, tmp_path / "more", earlier=answered)
+    anew = run(asked_again, documents, tmp_path / "anew")
+    data, expected = read_results(found), read_results(anew)
+    assert data["sizes"][0]["arms"][0]["by_seed"] == expected["sizes"][0]["arms"][0]["by_seed"]
+    assert (data["earlier"]["runs"], data["earlier"]["seeds"]) == (4, 2)
+    assert expected["earlier"] is None
+    metrics = "runs/other/seed-1/metrics.jsonl"
+    assert (found.path / metrics).samefile(answered.path / metrics)
+    assert not (found.path / "runs/other/seed-2/metrics.jsonl").samefile(anew.path / "runs/other/seed-2/metrics.jsonl")
+    said = f"asked again: 4 runs are those of an ablation of 2 seeds, which said: {answered.counts['sentence']}"
+    assert said.rstrip(".") in render(data)
+    assert "Asked again: 4 runs" in (found.path / "report.html").read_text()
+    assert verify(found) == []
+
+
+def test_what_was_made_otherwise_is_not_taken_over(answered: Artifact, documents: Artifact, tmp_path: Path) -> None:
+    longer = question(
+        "pretrain.model.position.kind=alibi", seeds=2, longer_contexts=(32,), base=("pretrain.num_tokens=2048",)
+    )
+    found = run(longer, documents, tmp_path / "shorter", earlier=answered)
+    assert read_results(found)["earlier"]["runs"] == 0
+    assert (found.path / "runs/base/seed-0/metrics.jsonl").read_text().count("\n") == 8
+    [tokens] = found.path.glob("tokens-*/train")
+    assert tokens.is_dir()
+    assert all(path.samefile(answered.path / path.relative_to(found.path)) for path in tokens.iterdir())
+    assert list(found.path.rglob("*.borrowed")) == []
 
 
 def test_killed_it_goes_on_and_makes_nothing_twice(

@@ -7,7 +7,7 @@ from waman import settings
 from waman.ablation.outcomes import Outcome, Scores, read_records
 from waman.ablation.recipe import AblateRecipe
 from waman.ablation.report import Curve, average, render_page
-from waman.ablation.results import RESULTS, comparisons, tell
+from waman.ablation.results import RESULTS, comparisons, tell, tell_earlier
 from waman.ablation.roads import Judge, Road, Step, given, judge_of, road_of
 from waman.ablation.variants import Arm, resolve
 from waman.ablation.verdict import all_decided
@@ -27,6 +27,7 @@ def ablate(
     recipe: AblateRecipe,
     *,
     corpus: Sequence[Artifact] = (),
+    earlier: Artifact | None = None,
     out: Path,
     replace: bool = False,
     executor: Executor | None = None,
@@ -35,8 +36,9 @@ def ablate(
 
     The documents are `corpus` (artifacts of documents, or files to extract), else those of the Python on this machine.
     Every stage is an artifact in `out`; what arms have in common is made once. One seed of every arm is run before the
-    next; with `early_stop` it ends when every comparison is decided. Killed and run again, it goes on. Writes
-    `verdict.json` and `report.html`. Raises RecipeError for arms that differ in more or less than they say,
+    next; with `early_stop` it ends when every comparison is decided. Killed and run again, it goes on. What an
+    `earlier` ablation made in the same way (the runs of fewer seeds, say) is taken over, and the page tells of it.
+    Writes `verdict.json` and `report.html`. Raises RecipeError for arms that differ in more or less than they say,
     DivergedError where the first seed of every arm diverges.
     """
     arms = resolve(recipe)
@@ -45,11 +47,12 @@ def ablate(
     if draft.finished is not None:
         return draft.finished
     with draft:
-        workshop = Workshop(draft.path, executor)
+        workshop = Workshop(draft.path, executor, None if earlier is None else earlier.path.resolve())
         documents = _documents(recipe, corpus, workshop)
         runner = _Runner(recipe, workshop, documents, judge_of(recipe.base, documents))
         outcomes = _run_all(recipe, arms, runner)
-        data = tell(recipe, draft.identity, arms, outcomes, workshop.seconds)
+        before = None if earlier is None else tell_earlier(earlier, workshop.taken_over)
+        data = tell(recipe, draft.identity, arms, outcomes, workshop.seconds, earlier=before)
         write_whole(draft.path / RESULTS, to_json(data))
         page = render_page(data, _curves(outcomes), registered_recipe=settings.render(recipe))
         write_whole(draft.path / REPORT, page)

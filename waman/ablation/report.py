@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from waman.ablation.drawing import Compared, difference_chart
 from waman.ablation.metric import METRICS, Metric
-from waman.ablation.results import order
+from waman.ablation.results import order, words_of_earlier
 from waman.journey import charts, figures
 from waman.journey.charts import Axis, Line, Point
 
@@ -55,6 +55,7 @@ def render_page(data: Mapping[str, Any], curves: Sequence[Curve], *, registered_
         data=data,
         sizes=[_size(size, data, metric, curves) for size in data["sizes"]],
         recipe=registered_recipe,
+        earlier=None if data["earlier"] is None else words_of_earlier(data["earlier"]),
         runs=sum(len(arm["by_seed"]) for size in data["sizes"] for arm in size["arms"]),
         run_seconds=sum(seconds for size in data["sizes"] for arm in size["arms"] for seconds in arm["seconds"]),
     )

@@ -73,8 +73,10 @@ def tell(
     arms: Mapping[str | None, Sequence[Arm]],
     outcomes: Mapping[str | None, Sequence[Outcome]],
     seconds: Mapping[str, float],
+    *,
+    earlier: Data | None = None,
 ) -> Data:
-    """All results. `seconds`: what every step took, by the name of its folder."""
+    """All results. `seconds`: what every step took, by the name of its folder; `earlier`: what had been seen before."""
     metric = METRICS[recipe.metric]
     sizes = [_tell_size(recipe, size, some, outcomes[size]) for size, some in arms.items()]
     shared = {name: took for name, took in seconds.items() if not name.startswith(("runs/", "scores/"))}
@@ -93,7 +95,15 @@ def tell(
         "sizes": sizes,
         "order_kept": _tell_order(arms, outcomes, metric),
         "seconds": {"shared": shared, "in_all": sum(seconds.values())},
+        "earlier": earlier,
     }
+
+
+def tell_earlier(earlier: Artifact, taken_over: Sequence[str]) -> Data:
+    """An ablation that was seen before this one was asked. `taken_over`: names of the steps that are its own."""
+    told = read_results(earlier)
+    runs = sum(name.startswith("runs/") for name in taken_over)
+    return {"identity": earlier.identity, "seeds": told["seeds"], "sentence": told["sentence"], "runs": runs}
 
 
 def _tell_size(recipe: AblateRecipe, size: str | None, arms: Sequence[Arm], outcomes: Sequence[Outcome]) -> Data:
@@ -195,4 +205,14 @@ def render(data: Mapping[str, Any]) -> str:
             lines += [f"  at {length} tokens: {one['sentence']}" for one in part["comparisons"]]
     lines += [f"{order(one)}" for one in data["order_kept"]]
     lines.append(f"({data['confidence']}; smallest difference of interest {data['smallest_difference']:g})")
+    if data["earlier"] is not None:
+        lines.append(f"({words_of_earlier(data['earlier'])})")
     return "\n".join(lines) + "\n"
+
+
+def words_of_earlier(earlier: Mapping[str, Any]) -> str:
+    """That this is a second look, in words."""
+    return (
+        f"asked again: {earlier['runs']} runs are those of an ablation of {earlier['seeds']} seeds, which said: "
+        f"{earlier['sentence'].rstrip('.')}. Chances of error are those of this look alone"
+    )

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,9 +12,9 @@ from typing import Any
 from waman.ablation.roads import GIVEN, Step
 from waman.artifact import Artifact, open_artifact
 from waman.dataflow import Executor, Inline
-from waman.errors import DivergedError
+from waman.errors import DivergedError, StaleError
 from waman.log import get_logger
-from waman.manifest import read_table, to_json, unfinished, write_whole
+from waman.manifest import MANIFEST, read_table, to_json, unfinished, write_whole
 from waman.training.recipe import PretrainRecipe
 
 METRICS, DIVERGED = "metrics.jsonl", "diverged.json"
@@ -54,6 +55,10 @@ class Workshop:
 
     folder: Path
     executor: Executor | None
+    earlier: Path | None = None
+    """Another ablation, of which finished steps that are the same are taken over."""
+    taken_over: list[str] = field(default_factory=list)
+    """Names of these steps."""
     made: dict[str, Artifact] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     """Name of a step's folder -> what it took, whenever it was made."""
@@ -70,10 +75,33 @@ class Workshop:
         inputs = {name: [self.make(one) for one in many] for name, many in step.inputs.items()}
         get_logger().info("%s ...", step.name)
         call = _DOORS[step.door]
-        artifact = call(self, step.recipe, inputs, self.folder / step.name)
+        place = self.folder / step.name
+        borrowed = self._borrow(step.name)
+        try:
+            artifact = call(self, step.recipe, inputs, place)
+        except StaleError:
+            if not borrowed:
+                raise
+            shutil.rmtree(place)  # made by another recipe or of other inputs
+            borrowed, artifact = False, call(self, step.recipe, inputs, place)
+        if borrowed:
+            self.taken_over.append(step.name)
         self.made[step.key] = artifact
         self.seconds[step.name] = _seconds(artifact)
         return artifact
+
+    def _borrow(self, name: str) -> bool:
+        """Whether the earlier ablation's step of this name now stands here too, by links where there can be some."""
+        place = self.folder / name
+        if self.earlier is None or not (self.earlier / name / MANIFEST).is_file():
+            return False
+        if place.exists() or unfinished(place).exists():
+            return False
+        partial = place.with_name(place.name + ".borrowed")
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.copytree(self.earlier / name, partial, copy_function=_link_or_copy)
+        os.replace(partial, place)
+        return True
 
     def train(self, step: Step) -> Trained | Diverged:
         """A run, or what is left of one that diverged: found again, it is not tried again."""
@@ -106,6 +134,13 @@ class Workshop:
     def take_units(self, name: str, door: Callable[..., Artifact], recipe: object, **inputs: object) -> Artifact:
         """Goes through a door whose units the executor runs."""
         return self.take(name, door, recipe, **inputs, executor=self.executor)
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system, or one without links
+        shutil.copy2(source, target)
 
 
 def read_losses(run: Path) -> list[tuple[int, float]]:

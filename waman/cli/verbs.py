@@ -172,6 +172,13 @@ VERBS: tuple[Verb, ...] = (
                 many=True,
                 optional=True,
             ),
+            Input(
+                "earlier",
+                "An ablation whose runs are taken over where they would be the same: to go on with more seeds.",
+                ("ablation",),
+                optional=True,
+                by_place=False,
+            ),
         ),
         Shows("waman.ablation.results:read_results", "waman.ablation.results:render"),
         foresees="waman.ablation.foresight:foresee",
