@@ -31,7 +31,7 @@ class Device:
     """where the figures are from, and when they were read"""
 
 
-_MAKER = "peak, memory and watts: the maker's data sheet, from memory"
+_MAKER = "peak, memory and watts: the maker's data sheet, checked in November 2026 against pages that quote it"
 _PRICES = "price: about the middle of what specialised clouds asked in May 2026 (hyperscalers twice as much)"
 
 DEVICES: Mapping[str, Device] = MappingProxyType(
