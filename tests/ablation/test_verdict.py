@@ -219,11 +219,11 @@ def test_arms_that_are_far_apart_or_equal_are_mostly_decided() -> None:
 @pytest.mark.parametrize("num_comparisons", [1, 2])
 @pytest.mark.parametrize("ratio", RATIOS, ids=str)
 def test_false_verdicts_stay_under_5_in_100(ratio: Ratio, num_comparisons: int, early_stop: bool, sweep: Sweep) -> None:
-    """10,000 rounds show up to 5.5% where it is 5%."""
+    """10,000 rounds show up to 5.45% where it is 5%."""
     for source in sweep(1):
         seed = source.randrange(1 << 32)
         design = of_scale(num_comparisons, early_stop=early_stop, smallest_difference=2.0)
         apart: set[Decision] = {"better", "worse"}
-        assert false_share(ratio, design, apart, rounds=10_000, seed=seed) <= 0.0555
+        assert false_share(ratio, design, apart, rounds=10_000, seed=seed) <= 0.0545
         equal: set[Decision] = {"no_difference"}
-        assert false_share(ratio, design, equal, rounds=10_000, seed=seed, mean=2.0) <= 0.0555
+        assert false_share(ratio, design, equal, rounds=10_000, seed=seed, mean=2.0) <= 0.0545

@@ -97,6 +97,17 @@ def test_a_run_is_foretold_with_its_tokens_vocabulary(tokens: Artifact, monkeypa
     }
 
 
+def test_a_run_that_cannot_be_foretold_is_run(tokens: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(precision: object) -> None:
+        raise WorkerError("no process could be started")
+
+    monkeypatch.setattr(machines, "measure_machine", fails)
+    monkeypatch.setattr(machines, "MEASURING_SECONDS", 0)
+    assert foretold_counts(RECIPE, tokens=tokens) is None
+    with pytest.raises(WorkerError, match="no process could be started"):
+        foretold_counts(RECIPE, tokens=tokens, unasked=False)
+
+
 def test_a_finished_run_is_set_against_its_plan(tmp_path: Path) -> None:
     import torch
 

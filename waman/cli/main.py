@@ -1,5 +1,6 @@
 """The command line: `waman VERB [inputs] [--recipe NAME_OR_FILE] [--set field=value ...] --out DIR`."""
 
+import functools
 import inspect
 import json
 import logging
@@ -100,9 +101,8 @@ def _command(verb: Verb) -> Callable[..., None]:
             raise InputError(f"{verb.name}: no --out: name the directory to write")
         inputs = _open_inputs(verb, options)
         hooks = {}
-        if verb.foretells is not None and (options["replace"] or not options["out"].exists()):
-            planned = resolve(verb.foretells.plan)(recipe, **inputs)
-            hooks = {} if planned is None else {"planned": planned}
+        if verb.foretells is not None:
+            hooks["foretell"] = functools.partial(resolve(verb.foretells.plan), recipe, **inputs)
         made = resolve(verb.door)(recipe, **inputs, out=options["out"], replace=options["replace"], **hooks)
         _show(verb, made, as_json=options.get("json", False))
         if verb.foretells is not None and "planned" in made.counts:

@@ -56,7 +56,7 @@ class Foretells:
     """What a verb's run takes: printed by `--dry-run`, and set against the outcome after a long one."""
 
     plan: str
-    """module:function from the recipe and the inputs to counts, which the door takes as `planned`."""
+    """module:function from the recipe and the inputs to counts or None, which the door calls as `foretell`."""
     render: str
     """module:function from these counts and the manifest of the run to a line."""
 

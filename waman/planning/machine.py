@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from waman.artifact import Artifact
@@ -23,6 +24,7 @@ from waman.costing.time import SECONDS_PER_HOUR
 from waman.costing.trials import TRIALS
 from waman.costing.work import Blocking
 from waman.errors import RecipeError, WorkerError
+from waman.log import get_logger
 from waman.manifest import Manifest
 from waman.model.config import ModelConfig
 from waman.model.count import flops_per_token
@@ -106,7 +108,12 @@ print(resident_bytes())
 def measure_baseline(precision: Precision = "float32") -> int:
     """Resident bytes of a fresh process that has loaded what training loads, and taken one tiny step."""
     program = "import sys\n" + _BASELINE
-    ran = subprocess.run([sys.executable, "-c", program, precision], capture_output=True, text=True, check=False)
+    import waman
+
+    found = str(Path(waman.__file__).parents[1])  # also where waman is not installed, but imported from a folder
+    path = os.pathsep.join(filter(None, [found, os.environ.get("PYTHONPATH")]))
+    command, environment = [sys.executable, "-c", program, precision], os.environ | {"PYTHONPATH": path}
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if ran.returncode:
         raise WorkerError(f"the process whose memory is measured failed: {ran.stderr.strip().splitlines()[-1:]}")
     return int(ran.stdout)
@@ -202,7 +209,13 @@ def foretold_counts(
     config = dataclasses.replace(config, vocab_size=vocab_size)
     if unasked and _least_seconds(recipe, config) * MEASURING_SHARE < MEASURING_SECONDS:
         return None
-    forecast = foretell(machine_for(recipe), recipe, config)
+    try:
+        forecast = foretell(machine_for(recipe), recipe, config)
+    except WorkerError as error:
+        if not unasked:
+            raise
+        get_logger().warning("the run is not foretold: %s", error)
+        return None
     return {
         "tokens_per_second": round(forecast.tokens_per_second),
         "seconds": round(forecast.seconds, 1),

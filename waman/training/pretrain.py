@@ -1,7 +1,7 @@
 """`waman pretrain`: token shards in, a run of a decoder out, fresh or from another model's weights."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from waman.artifact import Artifact
@@ -33,14 +33,14 @@ def pretrain(
     replace: bool = False,
     after_step: AfterStep | None = None,
     on_checkpoint: OnCheckpoint | None = None,
-    planned: Counts | None = None,
+    foretell: Callable[[], Counts | None] | None = None,
 ) -> Artifact:
     """Trains a decoder on the train split; gives a run with `checkpoints/`, `final/` and `metrics.jsonl`.
 
     The decoder is fresh, or `start`'s, whose config and tokenizer are taken with its weights; `tokenizer` may then be
     left out, or extend that of `start`. A share of the sequences is read from `replay`. Killed and called again it goes
-    on from its newest checkpoint, to the same weights and losses. What was `planned` stands in the manifest, beside the
-    outcome.
+    on from its newest checkpoint, to the same weights and losses. What `foretell` says, which is asked when
+    the inputs are known to fit, stands in the manifest as `planned`, beside the outcome.
 
     Raises InputError for a corpus smaller than a sequence or another tokenizer than the tokens', RecipeError for a
     model or proportions that do not fit the inputs, DivergedError for a loss that is no longer finite, NoSpaceError if
@@ -51,32 +51,33 @@ def pretrain(
     draft = begin(out, kind="run", version=VERSION, recipe=recipe, inputs=inputs, replace=replace)
     if draft.finished is not None:
         return draft.finished
+    shards = TokenShards.open(tokens)
+    if start is None:
+        beginning = begin_fresh(recipe, shards.info, tokenizer)
+    else:
+        beginning = begin_from(recipe, shards.info, tokenizer, start=start)
+    context_length = beginning.decoder.config.context_length
+    streams, proportions = _sources(recipe, shards, _open_replay(recipe, shards, replay))
+    batches = Batches(
+        streams,
+        proportions=proportions,
+        context_length=recipe.sequence_length or context_length,
+        batch_sequences=recipe.batch_sequences(context_length),
+        seed=recipe.seed,
+    )
+    trainer = Trainer(
+        beginning.decoder,
+        batches,
+        num_steps=recipe.num_steps,
+        optimizer=recipe.optimizer,
+        schedule=recipe.schedule,
+        precision=recipe.precision,
+        micro_batch_sequences=recipe.micro_batch_sequences,
+        z_loss=recipe.z_loss,
+        recompute_layers=recipe.recomputation == "full",
+    )
+    planned = None if foretell is None else foretell()  # before the run's memory is watched
     with draft:
-        shards = TokenShards.open(tokens)
-        if start is None:
-            beginning = begin_fresh(recipe, shards.info, tokenizer)
-        else:
-            beginning = begin_from(recipe, shards.info, tokenizer, start=start)
-        context_length = beginning.decoder.config.context_length
-        streams, proportions = _sources(recipe, shards, _open_replay(recipe, shards, replay))
-        batches = Batches(
-            streams,
-            proportions=proportions,
-            context_length=recipe.sequence_length or context_length,
-            batch_sequences=recipe.batch_sequences(context_length),
-            seed=recipe.seed,
-        )
-        trainer = Trainer(
-            beginning.decoder,
-            batches,
-            num_steps=recipe.num_steps,
-            optimizer=recipe.optimizer,
-            schedule=recipe.schedule,
-            precision=recipe.precision,
-            micro_batch_sequences=recipe.micro_batch_sequences,
-            z_loss=recipe.z_loss,
-            recompute_layers=recipe.recomputation == "full",
-        )
         if start is not None and recipe.optimizer_state == "restored":
             restore_moments_of(trainer, start.path)
         sealed = functools.partial(seal, kind="weights", version=VERSION, recipe=recipe, inputs=inputs)
