@@ -16,7 +16,7 @@ from waman.ablation.sequential import look_levels, looks, spent
 
 LEVEL = 0.042
 """Errors aimed at for the ablation as a whole, of either kind, so that they stay under 5%: the intervals are
-approximate, and in simulations a twelfth more was made than aimed at where a few dozen groups are all the doubt."""
+approximate, and in simulations up to a seventh more was made where a few dozen groups are all the doubt."""
 MAX_MORE_SEEDS = 200
 """More seeds than this are not counted out."""
 _TIMES_THE_DOCUMENTS = (1, 2, 4, 8, 16, 32, 64)
