@@ -60,9 +60,10 @@ pin_of() {
     grep "^$1==" "$constraints" || true
 }
 
-# Build backends come before what they build: left to itself, pip fetches unpinned ones for each build.
+# Build backends come before what they build: left to itself, pip fetches unpinned ones for each build. A pip too old for
+# what a requirement asks for (Debian 12 has 23.0) is replaced with them.
 install_backends() {
-    backends=$(for name in cmake ninja scikit-build-core setuptools; do pin_of "$name"; done)
+    backends=$(for name in pip cmake ninja scikit-build-core setuptools; do pin_of "$name"; done)
     # shellcheck disable=SC2086  # one pin a word
     [ -z "$backends" ] || pip_install --constraint "$constraints" $backends || fail_at_pip
 }
