@@ -12,6 +12,7 @@ from waman.artifact import Artifact
 from waman.costing.calibrate import OptimizerStep, step_seconds
 from waman.errors import RecipeError, WorkerError
 from waman.model.config import ModelConfig
+from waman.model.count import num_parameters
 from waman.model.presets import preset
 from waman.planning import machine as machines
 from waman.planning.machine import foretell, foretold_counts, measure_baseline, render_outcome
@@ -106,6 +107,24 @@ def test_a_run_that_cannot_be_foretold_is_run(tokens: Artifact, monkeypatch: pyt
     assert foretold_counts(RECIPE, tokens=tokens) is None
     with pytest.raises(WorkerError, match="no process could be started"):
         foretold_counts(RECIPE, tokens=tokens, unasked=False)
+
+
+def test_a_demo_is_planned_with_its_own_tokenizer(tmp_path: Path) -> None:
+    from waman.draft import begin
+    from waman.journey.recipe import DemoRecipe
+
+    recipe = DemoRecipe(until="tokens", pretrain=RECIPE)
+    with begin(tmp_path / "mine", kind="demo", version=1, recipe=recipe, inputs={}) as draft:
+        with begin(draft.path / "tokens", kind="tokens", version=1, recipe=recipe, inputs={}) as tokens:
+            write_info(tokens.path, TokensInfo("uint16", 3000, bos=1, eos=2, tokenizer="of the test"))
+            (tokens.path / "mixture.json").write_text(json.dumps({"sources": {}}))
+            tokens.finish(counts={})
+        draft.finish(counts={})
+    found = plan(PlanRecipe(), target=tmp_path / "mine", machine=MACHINE)
+    assert found.target == "mine"
+    assert found.tokens == RECIPE.num_tokens
+    assert found.parameters == num_parameters(dataclasses.replace(preset("laptop-3m"), vocab_size=3000))
+    assert found.notes == ()
 
 
 def test_a_finished_run_is_set_against_its_plan(tmp_path: Path) -> None:

@@ -108,9 +108,7 @@ print(resident_bytes())
 def measure_baseline(precision: Precision = "float32") -> int:
     """Resident bytes of a fresh process that has loaded what training loads, and taken one tiny step."""
     program = "import sys\n" + _BASELINE
-    import waman
-
-    found = str(Path(waman.__file__).parents[1])  # also where waman is not installed, but imported from a folder
+    found = str(Path(__file__).resolve().parents[2])  # also where waman is not installed, but imported from a folder
     path = os.pathsep.join(filter(None, [found, os.environ.get("PYTHONPATH")]))
     command, environment = [sys.executable, "-c", program, precision], os.environ | {"PYTHONPATH": path}
     ran = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)

@@ -1,4 +1,4 @@
-"""What a plan is for: a preset's name, a recipe of pretraining, a run, a model's directory."""
+"""What a plan is for: a preset's name, a recipe of pretraining, a run, a demo, a model's directory."""
 
 import dataclasses
 import tomllib
@@ -47,7 +47,7 @@ def read_target(target: str | Path | ModelConfig | PretrainRecipe) -> Target:
     raise InputError(f"{target} does not exist; {_EXPECTED}")
 
 
-_EXPECTED = "give a preset's name, a recipe of pretrain (.toml), a run, or a model's directory"
+_EXPECTED = "give a preset's name, a recipe of pretrain (.toml), a run, a demo, or a model's directory"
 
 
 def _preset(name: str) -> ModelConfig:
@@ -78,6 +78,8 @@ def _read_directory(path: Path) -> Target:
         manifest = read_manifest(path)
         if manifest.kind == "run":
             return _read_run(path, manifest)
+        if manifest.kind == "demo":
+            return _read_demo(path, manifest)
     if not (path / _CONFIG).is_file():
         raise InputError(f"{path} holds neither a run nor a model's {_CONFIG}; {_EXPECTED}")
     return Target(path.name, _load_config(path))
@@ -87,6 +89,20 @@ def _read_run(path: Path, manifest: Manifest) -> Target:
     config = _load_config(path / "final")
     recipe = _parse_pretrain(manifest.recipe) if "num_tokens" in manifest.recipe else None
     return Target(path.name, config, recipe, manifest)
+
+
+def _read_demo(path: Path, manifest: Manifest) -> Target:
+    """What a demo trains, or, where it ended before that, would train on its tokens."""
+    recipe = _parse_pretrain(manifest.recipe["pretrain"])
+    config = dataclasses.replace(recipe.model or ModelConfig(), vocab_size=_vocab_size(path / "tokens"))
+    return Target(path.name, config, recipe)
+
+
+def _vocab_size(tokens: Path) -> int:
+    from waman.artifact import open_artifact
+    from waman.tokens.shards import TokenShards  # loads Arrow, which a preset's plan does not wait for
+
+    return TokenShards.open(open_artifact(tokens, "tokens")).info.vocab_size
 
 
 def _load_config(path: Path) -> ModelConfig:
