@@ -40,6 +40,7 @@ def test_a_recipe_is_planned_for_the_machine_that_was_measured() -> None:
     assert (found.device, found.gpus) == ("this machine", 1)
     assert found.mwh == pytest.approx(found.gpu_hours * 100 * 1.1 / 1e6)
     assert found.cost == pytest.approx(found.gpu_hours * 0.5)
+    assert f"money         {found.cost:.2g} USD, at 0.50 an hour" in found.render(), "a small sum is not nothing"
     assert found.memory_bytes_per_gpu == foretell(MACHINE, RECIPE, config).memory.total
     assert 0 < found.mfu < 1
 

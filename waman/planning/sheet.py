@@ -81,7 +81,8 @@ class Plan:
 def _money(plan: Plan) -> str:
     if plan.cost is None:
         return "unknown: give --price"
-    return f"{plan.cost:,.0f} {plan.currency}, at {plan.price_per_hour:,.2f} an hour"
+    cost = f"{plan.cost:,.0f}" if plan.cost >= 10 else f"{plan.cost:.2g}"
+    return f"{cost} {plan.currency}, at {plan.price_per_hour:,.2f} an hour"
 
 
 def _short(number: float) -> str:
