@@ -116,6 +116,7 @@ def choose_path(
 
 
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""queries, keys, values -> attended, shapes as in `attend`; who keeps keys elsewhere may read them there."""
 
 
 class MaskedAttention:
@@ -256,7 +257,7 @@ class SelfAttention(nn.Module):
         self,
         x: Tensor,
         *,
-        attention: MaskedAttention,
+        attention: Attend,
         rotation: Rotation | None,
         layer: int,
         cache: KeyValueCache | None,

@@ -4,7 +4,7 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from waman.model.attention import MaskedAttention, SelfAttention
+from waman.model.attention import Attend, SelfAttention
 from waman.model.cache import KeyValueCache
 from waman.model.config import ModelConfig, Parallel, Sequential
 from waman.model.feed_forward import build_feed_forward
@@ -28,7 +28,7 @@ class Block(nn.Module):
         self,
         x: Tensor,
         *,
-        attention: MaskedAttention,
+        attention: Attend,
         rotation: Rotation | None,
         layer: int,
         cache: KeyValueCache | None,
