@@ -1,0 +1,256 @@
+"""Passes by the decoder's own modules: every architecture, plain or quantized weights, any device.
+
+All rows' tokens stand one after the other in one row of a batch, so that each matrix is read once a pass; attention
+alone tells them apart.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from waman.inference.adapting import Adapters
+from waman.inference.page_store import PageStore
+from waman.inference.runner import PAGE_TOKENS, Row
+from waman.inference.tiles import TILE_TOKENS, TileAttention
+from waman.model.attention import MaskedAttention
+from waman.model.decoder import Decoder
+from waman.model.masks import Cached, Causal, Mask
+from waman.weights.adapters import Adapter
+
+GROUP_SPREAD = 2
+"""Rows are read together while the longest has at most this many times the pages of the shortest, and a few more."""
+GROUP_PAGES = 4
+
+
+class TorchRunner:
+    """A `Runner` for any decoder. It holds its pages' memory from the start."""
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        *,
+        num_pages: int,
+        page_tokens: int = PAGE_TOKENS,
+        kv_bits: int | None = None,
+        deterministic: bool = False,
+    ) -> None:
+        """kv_bits: 8, or of a floating type; absent: of the type that the decoder computes in.
+
+        deterministic: a row's logits are the same, bit for bit, whatever else is in the pass and however its tokens
+        are cut into passes; slower. Raises RecipeError for a number of bits that there is not.
+        """
+        self.page_tokens = page_tokens
+        self.num_pages = num_pages
+        self._decoder = decoder.eval()
+        self._deterministic = deterministic
+        norm = next(decoder.blocks.parameters())
+        self._device = norm.device
+        self._store = PageStore(
+            decoder.config,
+            num_pages=num_pages,
+            page_tokens=page_tokens,
+            kv_bits=kv_bits,
+            dtype=norm.dtype,
+            device=self._device,
+        )
+        self._adapters = Adapters(decoder)
+
+    @property
+    def num_bytes(self) -> int:
+        """Memory of all pages."""
+        return self._store.num_bytes
+
+    def copy_page(self, source: int, target: int) -> None:
+        """Makes one page hold what another does."""
+        self._store.copy_page(source, target)
+
+    def add_adapter(self, adapter: Adapter) -> int:
+        """A number for `Row.adapter`. Raises InputError where the adapter does not fit the model."""
+        return self._adapters.add(adapter)
+
+    @torch.inference_mode()
+    def run(self, rows: Sequence[Row]) -> Tensor:
+        """As `Runner.run`."""
+        order = sorted(range(len(rows)), key=lambda n: (len(rows[n].token_ids), rows[n].cached))
+        flat = _lay_out([rows[n] for n in order], page_tokens=self.page_tokens, device=self._device)
+        hidden = self._in_tiles(flat) if self._deterministic else self._at_once(flat)
+        starts = dict(zip(order, flat.starts, strict=True))
+        chosen = [starts[n] + place for n, row in enumerate(rows) for place in row.wanted]
+        adapters = None if flat.adapters is None else flat.adapters[chosen]
+        return self._logits(hidden[torch.tensor(chosen, dtype=torch.long, device=self._device)], adapters)
+
+    def _at_once(self, flat: "_Flat") -> Tensor:
+        attention = _PagedAttention(self._store, flat, self._decoder)
+        with self._adapters.applied(flat.adapters):
+            x, rotation, slopes = self._decoder.position(
+                self._decoder.embedding(flat.token_ids[None]), flat.positions[None]
+            )
+            attention.prepare(slopes)
+            for layer, block in enumerate(self._decoder.blocks):
+                x = block(x, attention=attention, rotation=rotation, layer=layer, cache=attention)
+        normalised: Tensor = self._decoder.norm(x)[0]
+        return normalised
+
+    def _in_tiles(self, flat: "_Flat") -> Tensor:
+        """Layer by layer, a fixed number of tokens at a time: each product and sum has the same shape in every pass.
+
+        A tile's keys are in the pages before the next tile of the layer reads them.
+        """
+        tiles = list(_tiles(flat))
+        placed = [
+            self._decoder.position(self._decoder.embedding(tile.token_ids[None]), tile.positions[None])
+            for tile in tiles
+        ]
+        xs = [one.x for one in placed]
+        window = self._decoder.config.attention.window
+        attentions = [
+            TileAttention(self._store, tile.tables, tile.positions, tile.slots, window=window, slopes=one.slopes)
+            for tile, one in zip(tiles, placed, strict=True)
+        ]
+        for layer, block in enumerate(self._decoder.blocks):
+            for number, (tile, attention) in enumerate(zip(tiles, attentions, strict=True)):
+                with self._adapters.applied(tile.adapters):
+                    rotation = placed[number].rotation
+                    xs[number] = block(xs[number], attention=attention, rotation=rotation, layer=layer, cache=attention)
+        return torch.cat([self._decoder.norm(x)[0] for x in xs])
+
+    def _logits(self, hidden: Tensor, adapters: Tensor | None) -> Tensor:
+        """hidden: (tokens, model_dim) -> (tokens, vocab_size), float32."""
+        if not self._deterministic or not len(hidden):
+            return self._adapters.head(hidden, adapters).float()
+        found = []
+        for start in range(0, len(hidden), TILE_TOKENS):
+            part = hidden[start : start + TILE_TOKENS]
+            padded = torch.cat([part, part.new_zeros(TILE_TOKENS - len(part), part.shape[1])])
+            some = None if adapters is None else _padded(adapters[start : start + TILE_TOKENS], value=-1)
+            found.append(self._adapters.head(padded, some)[: len(part)].float())
+        return torch.cat(found)
+
+
+@dataclass(frozen=True)
+class _Flat:
+    """The tokens of a pass, row after row."""
+
+    token_ids: Tensor
+    positions: Tensor
+    slots: Tensor
+    """(tokens,): page * page_tokens + place of each; -1 where a token is not kept"""
+    tables: Tensor
+    """(rows, pages), short rows filled with page 0; for a tile (tokens, pages)"""
+    adapters: Tensor | None
+    """(tokens,): the adapter of each, -1 for none; None where no row has one"""
+    owners: Tensor
+    """(tokens,): the row of each"""
+    rows: Sequence[Row]
+    starts: Sequence[int]
+    """where each row's tokens begin"""
+
+
+def _lay_out(rows: Sequence[Row], *, page_tokens: int, device: torch.device) -> _Flat:
+    counts = torch.tensor([len(row.token_ids) for row in rows])
+    stops = counts.cumsum(0)
+    owners = torch.repeat_interleave(torch.arange(len(rows)), counts)
+    cached = torch.tensor([row.cached for row in rows])
+    positions = torch.arange(int(stops[-1])) - (stops - counts)[owners] + cached[owners]
+    needed = [-(-(row.cached + len(row.token_ids)) // page_tokens) for row in rows]
+    longest = max(needed)
+    tables = torch.tensor(
+        [[*row.pages[:count], *[0] * (longest - count)] for row, count in zip(rows, needed, strict=True)]
+    )
+    slots = tables[owners, positions // page_tokens] * page_tokens + positions % page_tokens
+    adapters = None
+    if any(row.adapter is not None for row in rows):
+        adapters = torch.tensor([-1 if row.adapter is None else row.adapter for row in rows])[owners].to(device)
+    return _Flat(
+        token_ids=torch.tensor([token for row in rows for token in row.token_ids], device=device),
+        positions=positions.to(device),
+        slots=slots.to(device),
+        tables=tables.to(device),
+        adapters=adapters,
+        owners=owners.to(device),
+        rows=rows,
+        starts=(stops - counts).tolist(),
+    )
+
+
+class _PagedAttention:
+    """The cache and the attention of a pass: what is new goes into the pages, each group of rows reads its own."""
+
+    def __init__(self, store: PageStore, flat: _Flat, decoder: Decoder) -> None:
+        self._store, self._flat = store, flat
+        self._window = decoder.config.attention.window
+        self._groups = [_Group(flat, some, page_tokens=store.page_tokens) for some in _group(flat.rows, store)]
+        self._attends: list[MaskedAttention] = []
+        self._layer = 0
+        self.lengths = flat.positions[:1]
+
+    def prepare(self, slopes: Tensor | None) -> None:
+        """What all layers share."""
+        self._attends = [MaskedAttention(one.mask, window=self._window, slopes=slopes) for one in self._groups]
+
+    def update(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """keys, values: (1, num_kv_heads, tokens, head_dim), given back as they are."""
+        self._layer = layer
+        self._store.write(layer, self._flat.slots, keys[0], values[0])
+        return keys, values
+
+    def __call__(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        """queries: (1, num_heads, tokens, head_dim) -> the same shape."""
+        found = []
+        for group, attend in zip(self._groups, self._attends, strict=True):
+            keys, values = self._store.read(self._layer, group.tables)
+            heads, dim = queries.shape[1], queries.shape[3]
+            own = queries[0, :, group.tokens].reshape(heads, len(group.tables), -1, dim).transpose(0, 1)
+            attended = attend(own, keys[:, :, : group.longest], values[:, :, : group.longest])
+            found.append(attended.transpose(0, 1).flatten(1, 2))
+        return torch.cat(found, dim=1)[None]
+
+
+class _Group:
+    """Neighbouring rows with equally many new tokens."""
+
+    def __init__(self, flat: _Flat, some: slice, *, page_tokens: int) -> None:
+        rows = flat.rows[some]
+        count = len(rows[0].token_ids)
+        first = flat.starts[some.start]
+        self.tokens = slice(first, first + count * len(rows))
+        self.longest = max(row.cached for row in rows) + count
+        self.tables = flat.tables[some, : -(-self.longest // page_tokens)]
+        starts = torch.tensor([row.cached for row in rows], device=flat.tables.device)
+        even = all(row.cached == rows[0].cached for row in rows)
+        self.mask: Mask = Causal() if even else Cached(starts)
+
+
+def _group(rows: Sequence[Row], store: PageStore) -> Iterator[slice]:
+    """Cuts rows, ordered by new tokens and then by cached ones, so that little beyond the short ones is read."""
+    start = 0
+    for stop in range(1, len(rows) + 1):
+        if stop < len(rows) and len(rows[stop].token_ids) == len(rows[start].token_ids):
+            allowed = GROUP_SPREAD * rows[start].cached + GROUP_PAGES * store.page_tokens
+            if rows[stop].cached <= allowed:
+                continue
+        yield slice(start, stop)
+        start = stop
+
+
+def _tiles(flat: _Flat) -> Iterator[_Flat]:
+    """Pieces of a fixed number of tokens, the last filled up with tokens that are not kept and that nobody reads."""
+    for start in range(0, len(flat.token_ids), TILE_TOKENS):
+        some = slice(start, start + TILE_TOKENS)
+        yield _Flat(
+            token_ids=_padded(flat.token_ids[some]),
+            positions=_padded(flat.positions[some]),
+            slots=_padded(flat.slots[some], value=-1),
+            tables=_padded(flat.tables[flat.owners[some]]),
+            adapters=None if flat.adapters is None else _padded(flat.adapters[some], value=-1),
+            owners=flat.owners[some],
+            rows=flat.rows,
+            starts=flat.starts,
+        )
+
+
+def _padded(x: Tensor, *, value: int = 0) -> Tensor:
+    missing = TILE_TOKENS - len(x)
+    return torch.cat([x, x.new_full((missing, *x.shape[1:]), value)]) if missing else x
