@@ -4,10 +4,14 @@ import fnmatch
 import random
 from collections.abc import Generator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.sweep import Sweep
+
+if TYPE_CHECKING:
+    from waman.quantization.kernels import Native
 
 ROOT = Path(__file__).parent.parent
 EXPECTED_SKIPS = Path(__file__).with_name("expected_skips.txt")
@@ -39,6 +43,30 @@ def shared_data(request: pytest.FixtureRequest) -> Path:
 def peers_python() -> Path:
     """The interpreter of the peers' environment; a test that takes it carries the mark `peers`."""
     return PEERS_PYTHON
+
+
+@pytest.fixture(scope="session")
+def kernels_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The compiled kernels, for this machine."""
+    from waman.errors import InputError
+    from waman.quantization.build_kernels import build_kernels, processor_level
+
+    if processor_level() is None:
+        pytest.skip("the kernels are for x86-64 processors with AVX2")
+    try:
+        return build_kernels(folder=tmp_path_factory.mktemp("kernels"))
+    except InputError as error:
+        if "no C++ compiler" not in str(error):
+            raise
+        pytest.skip("no C++ compiler")
+
+
+@pytest.fixture(scope="session")
+def library(kernels_path: Path) -> "Native":
+    """The compiled kernels, opened."""
+    from waman.quantization.kernels import Native
+
+    return Native(kernels_path)
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ DOORS = frozenset(
         *("fetch", "extract", "refine", "mix", "decontaminate", "train_tokenizer", "tokenize", "export", "convert"),
         *("quantize", "pretrain", "generate", "chat", "compose", "tune", "align", "evaluate", "plan", "ablate"),
         *("index", "trace", "serve", "demo", "certify", "load", "extend_tokenizer", "plant", "choose", "gather"),
-        *("publish", "withhold", "train_classifier", "overlap"),
+        *("publish", "withhold", "train_classifier", "overlap", "build_kernels"),
     }
 )
 """Names of the files that others may call as doors; `load` opens a model to Python, `choose` is behind `plan`."""

@@ -157,8 +157,19 @@ def parse_count(text: str) -> int:
         raise InputError(f"'{text}' is no number of tokens; expected such as 1.4T, 300B, 3e9") from error
 
 
+def build_kernels(
+    compiler: Annotated[str | None, typer.Option(help="A C++ compiler; else g++, clang++ or c++.")] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Compile the kernels of quantized and plain models for this processor, once."""
+    from waman.quantization.build_kernels import build_kernels as run
+
+    print(f"the kernels are ready: {run(compiler=compiler)}")
+
+
 def inspect(
-    artifact: Annotated[Path, typer.Argument(help="An artifact directory.")],
+    artifact: Annotated[Path | None, typer.Argument(help="An artifact directory.")] = None,
+    machine: Annotated[bool, typer.Option("--machine", help="Show what this machine computes with instead.")] = False,
     verify: Annotated[bool, typer.Option("--verify", help="Hash the files again and compare.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON.")] = False,
     card: Annotated[
@@ -172,6 +183,11 @@ def inspect(
     from waman.artifact import verify as find_problems
     from waman.errors import ArtifactError, InputError
 
+    if (artifact is None) is not machine:
+        raise InputError("inspect: give either an artifact's directory or --machine")
+    if artifact is None:
+        _show_machine(as_json=as_json)
+        return
     opened = open_artifact(artifact)
     assert opened.manifest is not None
     if card is not None:
@@ -191,6 +207,16 @@ def inspect(
             + "\n".join(problems)
             + "\nBring these files back, or make it again."
         )
+
+
+def _show_machine(*, as_json: bool) -> None:
+    from waman.quantization.build_kernels import machine
+
+    found = machine()
+    if as_json:
+        print(json.dumps(found, indent=1))
+    else:
+        print("\n".join(f"{name.replace('_', ' ')}: {value}" for name, value in found.items()))
 
 
 def _write_card(opened: "Artifact", card: Path, contact: str | None) -> None:

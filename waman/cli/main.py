@@ -73,6 +73,7 @@ def build_app(explained: str | None = None) -> typer.Typer:
     app.command("plan")(commands.plan)
     app.command("inspect")(commands.inspect)
     app.command("trace")(commands.trace)
+    app.command("build-kernels")(commands.build_kernels)
     return app
 
 

@@ -30,7 +30,9 @@ class Decoder(nn.Module):
         # Blocks that end with a norm need none before the head.
         after = config.block == Sequential(norm="after")
         self.norm = nn.Identity() if after else build_norm(config.norm, config.model_dim)
-        self.unembedding = None if config.tie_embeddings else nn.Linear(config.model_dim, vocab_size, bias=False)
+        self.unembedding: nn.Module | None = None
+        if not config.tie_embeddings:
+            self.unembedding = nn.Linear(config.model_dim, vocab_size, bias=False)
 
     def forward(
         self,
@@ -75,8 +77,10 @@ class Decoder(nn.Module):
 
     def head(self, hidden: Tensor) -> Tensor:
         """hidden: (..., model_dim) -> logits: (..., vocab_size)."""
-        weight = self.embedding.weight if self.unembedding is None else self.unembedding.weight
-        return F.linear(hidden, weight)
+        if self.unembedding is None:
+            return F.linear(hidden, self.embedding.weight)
+        logits: Tensor = self.unembedding(hidden)
+        return logits
 
     def _places(self, token_ids: Tensor, positions: Tensor | None, starts: Tensor | None) -> Tensor | slice:
         time = token_ids.shape[1]

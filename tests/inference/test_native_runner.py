@@ -1,0 +1,157 @@
+"""A pass in the compiled library against the decoder's modules; the same bits alone, in batches, in pieces."""
+
+import random
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from waman.inference.native_runner import NativeRunner, can_run
+from waman.inference.runner import Row
+from waman.model.config import (
+    Alibi,
+    Attention,
+    Geglu,
+    Gelu,
+    LayerNorm,
+    Learned,
+    ModelConfig,
+    NoPosition,
+    Parallel,
+    Relu,
+    Rope,
+    Sequential,
+    SquaredRelu,
+    Swiglu,
+    Yarn,
+)
+from waman.model.decoder import Decoder
+from waman.quantization.kernels import Native
+
+LLAMA = ModelConfig(
+    vocab_size=100,
+    model_dim=96,
+    num_layers=2,
+    attention=Attention(num_heads=4, num_kv_heads=2, head_dim=48),
+    feed_forward=Swiglu(hidden_dim=200),
+)
+MANY_TO_ONE = Attention(num_heads=20, num_kv_heads=1, head_dim=16)
+WITH_BIASES = Attention(num_heads=5, num_kv_heads=5, head_dim=20, bias=True, output_bias=True)
+CONFIGS = {
+    "llama": LLAMA,
+    "tied": replace(LLAMA, tie_embeddings=True),
+    "yarn": replace(LLAMA, position=Rope(scaling=Yarn(factor=4.0, original_context_length=64))),
+    "falcon-7b": replace(LLAMA, attention=MANY_TO_ONE, norm=LayerNorm(), block=Parallel(), feed_forward=Gelu()),
+    "falcon-40b": replace(
+        LLAMA, norm=LayerNorm(), block=Parallel(num_norms=2), feed_forward=Gelu(approximation="tanh")
+    ),
+    "gpt2": replace(
+        LLAMA,
+        model_dim=100,
+        attention=WITH_BIASES,
+        norm=LayerNorm(),
+        feed_forward=Gelu(bias=True),
+        position=Learned(),
+        tie_embeddings=True,
+    ),
+    "alibi": replace(LLAMA, position=Alibi(), feed_forward=Relu()),
+    "window": replace(LLAMA, attention=replace(LLAMA.attention, window=19), feed_forward=Geglu()),
+    "geglu-tanh": replace(LLAMA, feed_forward=Geglu(approximation="tanh", bias=True)),
+    "no-position": replace(LLAMA, position=NoPosition(), feed_forward=SquaredRelu()),
+}
+LENGTHS = [70, 1, 33, 130]
+NUM_PAGES = 40
+# float32 weights and keys and values rounded to 11 bits of mantissa; bfloat16 rounds what enters each product as well
+TOLERANCES = {
+    (torch.float32, 16): 5e-4,
+    (torch.float32, 8): 1e-2,
+    (torch.bfloat16, 16): 1e-2,
+    (torch.bfloat16, 8): 2e-2,
+}
+
+
+def make(config: ModelConfig, dtype: torch.dtype) -> Decoder:
+    torch.manual_seed(0)
+    decoder = Decoder(config).eval()
+    for parameter in decoder.parameters():
+        parameter.data.add_(torch.randn_like(parameter) * 0.02)
+    return decoder.to(dtype)
+
+
+def texts(seed: int = 0) -> tuple[list[list[int]], list[list[int]]]:
+    """Token ids, and for each text pages that lie anywhere."""
+    draw = random.Random(seed)
+    ids = [[draw.randrange(100) for _ in range(length)] for length in LENGTHS]
+    free = draw.sample(range(NUM_PAGES), NUM_PAGES)
+    return ids, [[free.pop() for _ in range(-(-len(one) // 32))] for one in ids]
+
+
+def read_whole(runner: NativeRunner, ids: list[list[int]], pages: list[list[int]]) -> Tensor:
+    return runner.run([Row(one, 0, held, range(len(one))) for one, held in zip(ids, pages, strict=True)])
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize(("dtype", "kv_bits"), TOLERANCES)
+def test_a_pass_gives_the_decoders_logits(library: Native, name: str, dtype: torch.dtype, kv_bits: int) -> None:
+    decoder = make(CONFIGS[name], dtype)
+    reference = make(CONFIGS[name], dtype).float()
+    ids, pages = texts()
+    with torch.inference_mode():
+        expected = torch.cat([reference(torch.tensor([one]))[0] for one in ids])
+        found = read_whole(NativeRunner(decoder, library, num_pages=NUM_PAGES, kv_bits=kv_bits), ids, pages)
+    assert float((found - expected).abs().max() / expected.abs().max()) < TOLERANCES[dtype, kv_bits]
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("kv_bits", [16, 8])
+def test_however_texts_are_cut_and_batched_every_bit_is_the_same(library: Native, name: str, kv_bits: int) -> None:
+    decoder = make(CONFIGS[name], torch.bfloat16)
+    ids, pages = texts()
+    whole = read_whole(NativeRunner(decoder, library, num_pages=NUM_PAGES, kv_bits=kv_bits), ids, pages)
+    expected = list(torch.split(whole, LENGTHS))
+    for seed in range(4):
+        draw = random.Random(seed)
+        ids, pages = ids, texts(seed)[1]
+        runner = NativeRunner(decoder, library, num_pages=NUM_PAGES, kv_bits=kv_bits)
+        done = [0] * len(ids)
+        while any(place < len(one) for place, one in zip(done, ids, strict=True)):
+            chosen = [number for number, one in enumerate(ids) if done[number] < len(one) and draw.random() < 0.7]
+            if not chosen:
+                continue
+            rows = []
+            for number in chosen:
+                part = ids[number][done[number] : done[number] + draw.choice([1, 1, 2, 5, 17, 40])]
+                rows.append(Row(part, done[number], pages[number], range(len(part))))
+            found = torch.split(runner.run(rows), [len(row.token_ids) for row in rows])
+            for number, row, logits in zip(chosen, rows, found, strict=True):
+                end = done[number] + len(row.token_ids)
+                assert torch.equal(logits, expected[number][done[number] : end])
+                done[number] = end
+
+
+def test_only_what_is_wanted_comes_back(library: Native) -> None:
+    decoder = make(LLAMA, torch.bfloat16)
+    ids, pages = texts()
+    whole = list(torch.split(read_whole(NativeRunner(decoder, library, num_pages=NUM_PAGES), ids, pages), LENGTHS))
+    runner = NativeRunner(decoder, library, num_pages=NUM_PAGES)
+    wanted = ((69,), (), (0, 32), (5, 100, 129))
+    found = runner.run([Row(*row) for row in zip(ids, [0] * 4, pages, wanted, strict=True)])
+    assert torch.equal(found, torch.cat([whole[row][list(places)] for row, places in enumerate(wanted)]))
+
+
+def test_a_copied_page_is_read_like_the_first(library: Native) -> None:
+    decoder = make(LLAMA, torch.bfloat16)
+    runner = NativeRunner(decoder, library, num_pages=4)
+    text = texts()[0][2]
+    expected = runner.run([Row(text, 0, [0, 1], [32])])
+    runner.copy_page(1, 3)
+    runner.copy_page(0, 2)
+    assert torch.equal(runner.run([Row(text[32:], 32, [2, 3], [0])]), expected)
+
+
+def test_norms_after_each_part_are_left_to_the_decoder() -> None:
+    assert can_run(make(LLAMA, torch.float32), kv_bits=16)
+    assert not can_run(make(replace(LLAMA, block=Sequential(norm="after")), torch.float32), kv_bits=16)
+    assert not can_run(make(LLAMA, torch.float32), kv_bits=32)
+    assert not can_run(make(LLAMA, torch.float64), kv_bits=16)

@@ -1,0 +1,176 @@
+// Rows times the panels of a matrix. Every number of a result is summed in one order, whatever stands beside its row.
+#pragma once
+
+#include <algorithm>
+
+#include "lanes.h"
+#include "waman.h"
+
+namespace waman {
+
+constexpr int kGroup = 32;  // inputs of a row that share a scale
+constexpr int kTile = 8;    // rows that a panel is read for at once
+
+// Rows in the form that a kind of matrix multiplies: bytes with scales and sums by 32, bfloat16, or as they are.
+struct Prepared {
+    int8_t* bytes;
+    float* scales;
+    int32_t* sums;
+    uint16_t* halves;
+    const float* plain;
+    int64_t width;  // of a row: a multiple of 32
+};
+
+// Fills in [first, last) of a row of `inputs` numbers; both are multiples of 32, what lies beyond the inputs is 0.
+static void prepare(int kind, const Prepared& to, int64_t row, const float* x, int inputs, int first, int last) {
+    for (int start = first; start < last; start += kGroup) {
+        float padded[kGroup];
+        const float* from = x + start;
+        if (start + kGroup > inputs) {
+            std::memset(padded, 0, sizeof padded);
+            for (int i = start; i < inputs; i++) padded[i - start] = x[i];
+            from = padded;
+        }
+        const Floats low = load(from), high = load(from + kLanes);
+        if (kind == WAMAN_BF16) {
+            to_bf16(to.halves + row * to.width + start, low);
+            to_bf16(to.halves + row * to.width + start + kLanes, high);
+            continue;
+        }
+        const float most = largest(larger(absolute(low), absolute(high)));
+        const float inverse = most > 0 ? 127.0f / most : 0.0f;
+        const Integers first_half = nearest(low * inverse), second_half = nearest(high * inverse);
+        to_bytes(to.bytes + row * to.width + start, first_half);
+        to_bytes(to.bytes + row * to.width + start + kLanes, second_half);
+        const int64_t group = row * (to.width / kGroup) + start / kGroup;
+        to.scales[group] = most / 127.0f;
+        int32_t total = 0;
+        for (int lane = 0; lane < kLanes; lane++) total += first_half[lane] + second_half[lane];
+        to.sums[group] = total;
+    }
+}
+
+WAMAN_INLINE Floats read_scales(int type, const uint8_t* from) {
+    if (type == WAMAN_SCALES_F16) return from_f16(reinterpret_cast<const uint16_t*>(from));
+    if (type == WAMAN_SCALES_BF16) return from_bf16(reinterpret_cast<const uint16_t*>(from));
+    return load(reinterpret_cast<const float*>(from));
+}
+
+template <int bits, int rows>
+static void multiply_integers(const waman_matrix& matrix, const uint8_t* at, const Prepared& x, int64_t row, Floats* to) {
+    constexpr int offset = bits == 4 ? 8 : 128;  // bytes of weights are kept without a sign
+    constexpr int step = bits == 4 ? 8 : 4;      // inputs in 64 bytes
+    const int scale_bytes = matrix.scales == WAMAN_SCALES_F32 ? 64 : 32;
+    const int64_t groups = x.width / kGroup;
+    const int8_t* bytes = x.bytes + row * x.width;
+    const float* scales = x.scales + row * groups;
+    const int32_t* sums = x.sums + row * groups;
+    Floats found[rows] = {};
+    for (int start = 0; start < matrix.inputs; start += matrix.group) {
+        const Floats weight_scales = read_scales(matrix.scales, at);
+        at += scale_bytes;
+        Integers zeros = all(-offset);
+        if (matrix.has_zeros) {
+            int8_t kept[kLanes];
+            std::memcpy(kept, at, sizeof kept);
+            for (int lane = 0; lane < kLanes; lane++) zeros[lane] -= kept[lane];
+            at += kLanes;
+        }
+        for (int k = start; k < start + matrix.group; k += kGroup) {
+            Integers products[rows];
+            for (int r = 0; r < rows; r++)
+                products[r] = matrix.has_zeros ? zeros * sums[r * groups + k / kGroup]
+                                               : all(-offset * sums[r * groups + k / kGroup]);
+            for (int i = k; i < k + kGroup; i += step, at += 64) {
+                const Quads quads = load_quads(at);
+                if constexpr (bits == 4) {
+                    Quads low, high;
+                    split(quads, low, high);
+                    for (int r = 0; r < rows; r++) {
+                        products[r] = dot<bits>(products[r], low, bytes + r * x.width + i);
+                        products[r] = dot<bits>(products[r], high, bytes + r * x.width + i + 4);
+                    }
+                } else {
+                    for (int r = 0; r < rows; r++)
+                        products[r] = dot<bits>(products[r], quads, bytes + r * x.width + i);
+                }
+            }
+            for (int r = 0; r < rows; r++)
+                found[r] += to_floats(products[r]) * (weight_scales * scales[r * groups + k / kGroup]);
+        }
+    }
+    for (int r = 0; r < rows; r++) to[r] = found[r];
+}
+
+// Two sums for each output: one alone would wait for its own last product.
+template <int rows>
+static void multiply_bf16(const waman_matrix& matrix, const uint8_t* at, const Prepared& x, int64_t row, Floats* to) {
+    const uint16_t* weights = reinterpret_cast<const uint16_t*>(at);
+    const uint16_t* halves = x.halves + row * x.width;
+    Floats even[rows] = {}, odd[rows] = {};
+    for (int k = 0; k < matrix.inputs; k += 4, weights += 4 * kLanes)
+        for (int r = 0; r < rows; r++) {
+            even[r] = dot_bf16(even[r], weights, halves + r * x.width + k);
+            odd[r] = dot_bf16(odd[r], weights + 2 * kLanes, halves + r * x.width + k + 2);
+        }
+    for (int r = 0; r < rows; r++) to[r] = even[r] + odd[r];
+}
+
+template <int rows>
+static void multiply_f32(const waman_matrix& matrix, const uint8_t* at, const Prepared& x, int64_t row, Floats* to) {
+    const float* weights = reinterpret_cast<const float*>(at);
+    const float* plain = x.plain + row * x.width;
+    Floats found[rows] = {};
+    for (int k = 0; k < matrix.inputs; k++, weights += kLanes)
+        for (int r = 0; r < rows; r++) found[r] += load(weights) * plain[r * x.width + k];
+    for (int r = 0; r < rows; r++) to[r] = found[r];
+}
+
+template <int rows>
+static void multiply_panel(const waman_matrix& matrix, int panel, const Prepared& x, int64_t row, Floats* to) {
+    const uint8_t* at = matrix.panels + panel * matrix.panel_bytes;
+    switch (matrix.kind) {
+        case WAMAN_INT4: return multiply_integers<4, rows>(matrix, at, x, row, to);
+        case WAMAN_INT8: return multiply_integers<8, rows>(matrix, at, x, row, to);
+        case WAMAN_BF16: return multiply_bf16<rows>(matrix, at, x, row, to);
+        default: return multiply_f32<rows>(matrix, at, x, row, to);
+    }
+}
+
+// Writes 16 results of each row, or adds them to what stands there.
+template <int rows>
+static void write_panel(const waman_matrix& matrix, int panel, const Floats* found, float* y, int64_t stride, bool add) {
+    const int first = panel * kLanes, count = std::min(kLanes, matrix.outputs - first);
+    for (int r = 0; r < rows; r++) {
+        float* to = y + r * stride + first;
+        float lanes[kLanes];
+        store(lanes, found[r]);
+        for (int lane = 0; lane < count; lane++) {
+            const float value = matrix.bias ? lanes[lane] + matrix.bias[first + lane] : lanes[lane];
+            to[lane] = add ? to[lane] + value : value;
+        }
+    }
+}
+
+template <int rows>
+static void multiply_rows(
+    const waman_matrix& matrix, int panel, const Prepared& x, int64_t row, float* y, int64_t stride, bool add) {
+    Floats found[rows];
+    multiply_panel<rows>(matrix, panel, x, row, found);
+    write_panel<rows>(matrix, panel, found, y + row * stride, stride, add);
+}
+
+// Rows [first, last) times the panels [panel, panel_end).
+static void multiply_block(
+    const waman_matrix& matrix, int panel, int panel_end, const Prepared& x, int first, int last, float* y,
+    int64_t stride, bool add) {
+    for (; panel < panel_end; panel++) {
+        int row = first;
+        for (; row + kTile <= last; row += kTile) multiply_rows<kTile>(matrix, panel, x, row, y, stride, add);
+        if (last - row >= 4) multiply_rows<4>(matrix, panel, x, row, y, stride, add), row += 4;
+        if (last - row >= 2) multiply_rows<2>(matrix, panel, x, row, y, stride, add), row += 2;
+        if (last - row >= 1) multiply_rows<1>(matrix, panel, x, row, y, stride, add);
+    }
+}
+
+}  // namespace waman
