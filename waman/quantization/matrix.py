@@ -74,6 +74,9 @@ class Table4:
         return Table4(self.group, self.codes[start:stop], self.absmax[start:stop], self.table)
 
 
+Matrix = Quantized | Table4
+
+
 def join_rows(parts: Sequence[Quantized]) -> Quantized:
     """The outputs of several matrices of one form, one below the other."""
     first = parts[0]
@@ -88,3 +91,14 @@ def join_rows(parts: Sequence[Quantized]) -> Quantized:
         torch.cat([one.scales for one in parts]),
         zeros,
     )
+
+
+def pack_nibbles(integers: Tensor) -> Tensor:
+    """(outputs, inputs) int8, -8..7, inputs even -> (outputs, inputs / 2) uint8: the first of two in the low half."""
+    codes = (integers + 8).view(torch.uint8)
+    return codes[:, ::2] | codes[:, 1::2] << 4
+
+
+def unpack_nibbles(packed: Tensor) -> Tensor:
+    """The other way: (outputs, inputs / 2) uint8 -> (outputs, inputs) int8, -8..7."""
+    return torch.stack((packed & 15, packed >> 4), dim=-1).view(len(packed), -1).view(torch.int8).sub_(8)

@@ -1,0 +1,63 @@
+"""Products of quantized matrices by PyTorch's own low-bit operators on a CPU, for a few rows.
+
+They compute in bfloat16, and a row's result does not depend on the others'.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from waman.quantization.matrix import Matrix, Quantized
+
+Product = Callable[[Tensor], Tensor]
+"""(rows, inputs) bfloat16 -> (rows, outputs) float32"""
+
+_OUTPUT_STEP = 16
+_GROUPS = (32, 64, 128, 256)
+"""What `_weight_int4pack_mm_for_cpu` takes."""
+
+
+def product(matrix: Matrix) -> Product | None:
+    """The matrix packed as an operator reads it; None where there is none for its scheme."""
+    if not isinstance(matrix, Quantized):
+        return None
+    if matrix.bits == 8 and matrix.group == matrix.shape[1] and matrix.zeros is None:
+        return partial(_multiply_8, integers=matrix.integers, scales=matrix.scales.float()[:, 0])
+    if matrix.group not in _GROUPS:
+        return None
+    scales = matrix.scales.float()
+    zeros = torch.zeros_like(scales) if matrix.zeros is None else matrix.zeros.float()
+    if matrix.bits == 4:
+        return partial(
+            _multiply_4, parts=[_pack_4(matrix.integers, scales, -zeros * scales, matrix.group)], outputs=len(scales)
+        )
+    # 8 bits are 16 times the upper four and the lower four: two products of 4 bits.
+    upper, lower = matrix.integers >> 4, (matrix.integers & 15) - 8
+    parts = [
+        _pack_4(upper, 16 * scales, -zeros * scales, matrix.group),
+        _pack_4(lower, scales, 8 * scales, matrix.group),
+    ]
+    return partial(_multiply_4, parts=parts, outputs=len(scales))
+
+
+def _pack_4(integers: Tensor, scales: Tensor, shifts: Tensor, group: int) -> tuple[Tensor, Tensor, int]:
+    """weight = integers * scales + shifts, as the operator wants it."""
+    spare = -len(scales) % _OUTPUT_STEP
+    codes = torch.nn.functional.pad(integers.int() + 8, (0, 0, 0, spare), value=8)
+    both = torch.nn.functional.pad(torch.stack([scales, shifts], dim=-1), (0, 0, 0, 0, 0, spare))
+    packed = torch._convert_weight_to_int4pack_for_cpu(codes, 1)
+    return packed, both.transpose(0, 1).bfloat16().contiguous(), group
+
+
+def _multiply_4(x: Tensor, *, parts: list[tuple[Tensor, Tensor, int]], outputs: int) -> Tensor:
+    found = [torch._weight_int4pack_mm_for_cpu(x, codes, group, scales) for codes, scales, group in parts]
+    result = found[0].float() if len(found) == 1 else found[0].float() + found[1].float()
+    return result[:, :outputs]
+
+
+def _multiply_8(x: Tensor, *, integers: Tensor, scales: Tensor) -> Tensor:
+    # The scale afterwards, in float32: in bfloat16 it would lose digits.
+    ones = torch.ones_like(scales, dtype=torch.bfloat16)
+    return torch._weight_int8pack_mm(x, integers, ones).float() * scales
