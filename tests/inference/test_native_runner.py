@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from waman.errors import InputError
 from waman.inference.native_runner import NativeRunner, can_run
 from waman.inference.runner import Row
 from waman.model.config import (
@@ -28,6 +29,8 @@ from waman.model.config import (
 )
 from waman.model.decoder import Decoder
 from waman.quantization.kernels import Native
+from waman.weights.adapters import Adapter, merge
+from waman.weights.huggingface import to_hugging_face
 
 LLAMA = ModelConfig(
     vocab_size=100,
@@ -148,6 +151,60 @@ def test_a_copied_page_is_read_like_the_first(library: Native) -> None:
     runner.copy_page(1, 3)
     runner.copy_page(0, 2)
     assert torch.equal(runner.run([Row(text[32:], 32, [2, 3], [0])]), expected)
+
+
+def draw_adapter(modules: dict[str, tuple[int, int]], *, rank: int) -> Adapter:
+    """modules: (outputs, inputs) of each."""
+    generator = torch.Generator().manual_seed(5)
+    pairs = {
+        name: (torch.randn(rank, inputs, generator=generator), torch.randn(outputs, rank, generator=generator))
+        for name, (outputs, inputs) in modules.items()
+    }
+    return Adapter(rank=rank, alpha=0.5, pairs=pairs)
+
+
+def test_each_row_has_its_own_adapter(library: Native) -> None:
+    layer = "model.layers.1"
+    adapter = draw_adapter(
+        {
+            f"{layer}.self_attn.q_proj": (192, 96),
+            f"{layer}.self_attn.v_proj": (96, 96),
+            f"{layer}.self_attn.o_proj": (96, 192),
+            f"{layer}.mlp.up_proj": (200, 96),
+            f"{layer}.mlp.down_proj": (96, 200),
+            "lm_head": (100, 96),
+        },
+        rank=3,
+    )
+    ids, pages = texts()
+    plain, merged = make(LLAMA, torch.float32), make(LLAMA, torch.float32)
+    merge(adapter, to_hugging_face(merged.state_dict(), LLAMA))
+    expected_plain = read_whole(NativeRunner(plain, library, num_pages=NUM_PAGES), ids, pages)
+    expected = read_whole(NativeRunner(merged, library, num_pages=NUM_PAGES), ids, pages)
+    runner = NativeRunner(make(LLAMA, torch.float32), library, num_pages=NUM_PAGES)
+    number = runner.add_adapter(adapter)
+    found = runner.run(
+        [
+            Row(one, 0, held, range(len(one)), adapter=number if place % 2 else None)
+            for place, (one, held) in enumerate(zip(ids, pages, strict=True))
+        ]
+    )
+    for place, (logits, own, others) in enumerate(
+        zip(*(torch.split(one, LENGTHS) for one in (found, expected, expected_plain)), strict=True)
+    ):
+        if place % 2:
+            assert float((logits - own).abs().max() / own.abs().max()) < 1e-3
+            assert float((logits - others).abs().max() / own.abs().max()) > 1e-2
+        else:
+            assert torch.equal(logits, others)
+
+
+def test_an_adapter_of_another_model_or_too_large_a_rank_is_refused(library: Native) -> None:
+    runner = NativeRunner(make(LLAMA, torch.float32), library, num_pages=4)
+    with pytest.raises(InputError, match=r"the model has no linear layer model\.layers\.9\.mlp\.up_proj"):
+        runner.add_adapter(draw_adapter({"model.layers.9.mlp.up_proj": (200, 96)}, rank=2))
+    with pytest.raises(InputError, match="ranks add up to 1025 for one of our matrices, expected at most 1024"):
+        runner.add_adapter(draw_adapter({"model.layers.0.mlp.up_proj": (200, 96)}, rank=1025))
 
 
 def test_norms_after_each_part_are_left_to_the_decoder() -> None:

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from waman.errors import InputError
+from waman.inference.adapting import HEAD, Change, fit
 from waman.inference.runner import Row
 from waman.model.config import Geglu, Gelu, ModelConfig, Parallel, Relu, RmsNorm, Sequential, SquaredRelu, Swiglu
 from waman.model.decoder import Decoder
@@ -19,6 +21,8 @@ from waman.weights.adapters import Adapter
 _PARTS = 4
 """Matrices of a layer: queries, keys and values; output; up (and gate); down."""
 _KV_BITS = (16, 8)
+MAX_RANK = 1024
+"""WAMAN_MAX_RANK of native/waman.h."""
 
 
 class _Layer(ctypes.Structure):
@@ -43,6 +47,10 @@ class _Model(ctypes.Structure):
         ("num_pages", ctypes.c_int64),
         ("cache_bits", ctypes.c_int32),
     )
+
+
+class _Change(ctypes.Structure):
+    _fields_ = (("down", ctypes.c_void_p), ("up", ctypes.c_void_p), ("rank", ctypes.c_int32))
 
 
 class _Row(ctypes.Structure):
@@ -73,6 +81,7 @@ class NativeRunner:
         self.page_tokens, self.num_pages = page_tokens, num_pages
         self._decoder, self._library = decoder, library
         self._kept: list[object] = []  # what the structures point to
+        self._adapters: list[ctypes.Array[_Change]] = []
         block = library.library.waman_block_bytes(decoder.config.attention.head_dim, kv_bits)
         shape = (decoder.config.num_layers, num_pages, decoder.config.attention.num_kv_heads * block)
         self._cache = torch.zeros(shape, dtype=torch.uint8)
@@ -84,7 +93,7 @@ class NativeRunner:
         pages = [np.asarray(row.pages, np.int32) for row in rows]
         table = (_Row * len(rows))(
             *(
-                _Row(len(row.token_ids), row.cached, held.ctypes.data, None)
+                _Row(len(row.token_ids), row.cached, held.ctypes.data, self._changes_of(row))
                 for row, held in zip(rows, pages, strict=True)
             )
         )
@@ -108,8 +117,39 @@ class NativeRunner:
         self._cache[:, target] = self._cache[:, source]
 
     def add_adapter(self, adapter: Adapter) -> int:
-        """See `Runner`."""
-        raise NotImplementedError
+        """See `Runner`. Raises InputError also where its ranks are beyond what the library takes."""
+        config = self._decoder.config
+        found: dict[str, list[Change]] = {}
+        for name, change in fit(adapter, config, number=len(self._adapters), like=torch.empty(0)):
+            found.setdefault(name, []).append(change)
+        names = [name for layer in range(config.num_layers) for name in _names_of_layer(self._decoder, layer)]
+        changes = (_Change * (len(names) + 1))()
+        for number, name in enumerate((*names, HEAD)):
+            if name in found:
+                module: Any = self._decoder.get_submodule(name)
+                changes[number] = self._join(found[name], outputs=module.packed.shape[0])
+        self._adapters.append(changes)
+        return len(self._adapters) - 1
+
+    def _join(self, changes: Sequence[Change], *, outputs: int) -> _Change:
+        """One change of all of a matrix's outputs: the ranks of several one behind the other."""
+        down = torch.cat([one.down for one in changes]).contiguous()
+        up = torch.zeros(outputs, len(down))
+        first = 0
+        for one in changes:
+            rank = len(one.down)
+            up[one.outputs, first : first + rank] = one.up
+            first += rank
+        if len(down) > MAX_RANK:
+            raise InputError(
+                f"the adapter's ranks add up to {len(down)} for one of our matrices, expected at most {MAX_RANK}: "
+                "merge it into the model with `waman convert`"
+            )
+        self._kept.extend((down, up))
+        return _Change(down.data_ptr(), up.data_ptr(), len(down))
+
+    def _changes_of(self, row: Row) -> int | None:
+        return None if row.adapter is None else ctypes.addressof(self._adapters[row.adapter])
 
     def _embed(self, rows: Sequence[Row]) -> Tensor:
         """(tokens, model_dim), float32."""
@@ -124,10 +164,8 @@ class NativeRunner:
         decoder, config = self._decoder, self._decoder.config
         layers = (_Layer * config.num_layers)()
         block: Any
-        for layer, block in zip(layers, decoder.blocks, strict=True):
-            feed = block.feed_forward
-            up = feed.gate_up if hasattr(feed, "gate_up") else feed.up
-            modules = (block.attention.query_key_value, block.attention.output, up, feed.down)
+        for number, (layer, block) in enumerate(zip(layers, decoder.blocks, strict=True)):
+            modules = map(decoder.get_submodule, _names_of_layer(decoder, number))
             layer.parts = (Matrix * _PARTS)(*map(self._matrix, modules))
             layer.attention_norm, layer.attention_norm_bias = self._norm(block.attention_norm)
             if hasattr(block, "feed_forward_norm"):
@@ -164,6 +202,14 @@ class NativeRunner:
         kept = tensor.detach().to(torch.float32).contiguous()
         self._kept.append(kept)
         return kept.data_ptr()
+
+
+def _names_of_layer(decoder: Decoder, layer: int) -> tuple[str, str, str, str]:
+    """Our names of a layer's matrices, as the library orders them."""
+    place = f"blocks.{layer}"
+    up = "gate_up" if isinstance(decoder.config.feed_forward, Swiglu | Geglu) else "up"
+    attention, feed_forward = f"{place}.attention", f"{place}.feed_forward"
+    return f"{attention}.query_key_value", f"{attention}.output", f"{feed_forward}.{up}", f"{feed_forward}.down"
 
 
 def _activation(config: ModelConfig) -> int:

@@ -177,6 +177,7 @@ private:
             prepare_row(model_.head.kind, from_normed_, number, to, dim);
         });
         multiply(team_, model_.head, from_normed_, normed_, dim, num_wanted_, logits_, model_.head.outputs, false);
+        change_head();
     }
 
     void prepare_row(int kind, const Prepared& to, int64_t row, const float* x, int inputs) {
@@ -346,19 +347,31 @@ private:
     // y += up (down x) for the rows whose adapter changes this matrix.
     void change(int layer, int part, const float* x, int64_t x_stride, float* y, int64_t stride) {
         if (!any_changes_) return;
-        const waman_layer& kept = model_.layers[layer];
+        const int outputs = model_.layers[layer].parts[part].outputs;
         team_.share(int(tokens_.size()), [&](int number) {
             const waman_row& row = rows_[tokens_[number].row];
-            if (!row.changes) return;
-            const waman_change& found = row.changes[layer * WAMAN_PARTS + part];
-            const int inputs = int(x_stride), outputs = kept.parts[part].outputs;
-            float* middle = changed_ + int64_t(number) * kMaxRank;
-            for (int i = 0; i < found.rank; i++)
-                middle[i] = inner(x + number * x_stride, found.down + int64_t(i) * inputs, inputs);
-            float* to = y + number * stride;
-            for (int o = 0; o < outputs && found.rank; o++)
-                to[o] += inner(middle, found.up + int64_t(o) * found.rank, found.rank);
+            if (row.changes)
+                change_row(row.changes[layer * WAMAN_PARTS + part], x + number * x_stride, int(x_stride), number,
+                           y + number * stride, outputs);
         });
+    }
+
+    void change_head() {
+        if (!any_changes_) return;
+        const int dim = model_.model_dim, outputs = model_.head.outputs;
+        team_.share(num_wanted_, [&](int number) {
+            const waman_row& row = rows_[tokens_[wanted_[number]].row];
+            if (row.changes)
+                change_row(row.changes[model_.num_layers * WAMAN_PARTS], normed_ + int64_t(number) * dim, dim, number,
+                           logits_ + int64_t(number) * outputs, outputs);
+        });
+    }
+
+    void change_row(const waman_change& change, const float* x, int inputs, int64_t number, float* y, int outputs) {
+        if (!change.rank) return;
+        float* middle = changed_ + number * kMaxRank;
+        for (int i = 0; i < change.rank; i++) middle[i] = inner(x, change.down + int64_t(i) * inputs, inputs);
+        for (int o = 0; o < outputs; o++) y[o] += inner(middle, change.up + int64_t(o) * change.rank, change.rank);
     }
 
     static float inner(const float* a, const float* b, int count) {
@@ -370,7 +383,7 @@ private:
         return found;
     }
 
-    static constexpr int kMaxRank = 1024;
+    static constexpr int kMaxRank = WAMAN_MAX_RANK;
 
     waman_team& team_;
     const waman_model& model_;

@@ -27,8 +27,10 @@ typedef struct {
 typedef struct {
     const float* down;  // (rank, inputs)
     const float* up;    // (outputs, rank), the scaling in it
-    int32_t rank;
+    int32_t rank;  // at most WAMAN_MAX_RANK; 0: nothing is changed
 } waman_change;
+
+enum { WAMAN_MAX_RANK = 1024 };
 
 enum { WAMAN_QKV = 0, WAMAN_OUTPUT = 1, WAMAN_UP = 2, WAMAN_DOWN = 3, WAMAN_PARTS = 4 };
 
@@ -62,7 +64,7 @@ typedef struct {
     int32_t num_tokens;   // that come behind the cached ones
     int32_t num_cached;
     const int32_t* pages;
-    const waman_change* changes;  // (layers, WAMAN_PARTS), or none
+    const waman_change* changes;  // (layers, WAMAN_PARTS) and the head's, or none
 } waman_row;
 
 typedef struct waman_team waman_team;
