@@ -8,6 +8,7 @@ import mmap
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -97,6 +98,8 @@ class Native:
 
     def pack(self, matrix: Quantized | Tensor) -> Packed | None:
         """The panels of a matrix; a Tensor's are bfloat16 or float32, as it is. None: there is no kernel for it."""
+        if not is_packable(matrix):
+            return None
         return _pack_integers(matrix) if isinstance(matrix, Quantized) else _pack_plain(matrix)
 
     def multiply(self, x: Tensor, matrix: Packed, bias: Tensor | None = None) -> Tensor:
@@ -115,6 +118,27 @@ class Native:
         return found.view(*x.shape[:-1], -1)
 
 
+class Grid(Protocol):
+    """What tells whether there is a kernel for integers: the fields of a `Quantized` but the integers."""
+
+    @property
+    def bits(self) -> int: ...
+    @property
+    def group(self) -> int: ...
+    @property
+    def shape(self) -> tuple[int, int]: ...
+    @property
+    def scales(self) -> Tensor: ...
+
+
+def is_packable(matrix: Grid | Tensor) -> bool:
+    """Whether there is a kernel for a matrix."""
+    if isinstance(matrix, Tensor):
+        return matrix.dtype in (torch.bfloat16, torch.float32)
+    whole = matrix.group == matrix.shape[1]
+    return (whole or matrix.group % GROUP == 0) and matrix.scales.dtype in _SCALES and matrix.bits in (4, 8)
+
+
 @cache
 def native() -> Native | None:
     """The compiled library, if there is one for this source and processor."""
@@ -122,14 +146,12 @@ def native() -> Native | None:
     return None if path is None else Native(path)
 
 
-def _pack_integers(matrix: Quantized) -> Packed | None:
+def _pack_integers(matrix: Quantized) -> Packed:
     outputs, inputs = matrix.shape
     group, scales, integers = matrix.group, matrix.scales, matrix.integers
     if group == inputs:
         group = _up(inputs, GROUP)
         integers = torch.nn.functional.pad(integers, (0, group - inputs))
-    if group % GROUP or scales.dtype not in _SCALES or matrix.bits not in (4, 8):
-        return None
     num_groups = scales.shape[1]
     scale_bytes, zero_bytes = PANEL * scales.element_size(), 0 if matrix.zeros is None else PANEL
     memory = _room(
@@ -147,10 +169,8 @@ def _pack_integers(matrix: Quantized) -> Packed | None:
     return Packed(memory, kind, (outputs, inputs), group, _SCALES[scales.dtype], matrix.zeros is not None)
 
 
-def _pack_plain(matrix: Tensor) -> Packed | None:
+def _pack_plain(matrix: Tensor) -> Packed:
     outputs, inputs = matrix.shape
-    if matrix.dtype not in (torch.bfloat16, torch.float32):
-        return None
     halves = matrix.dtype == torch.bfloat16
     width = _up(inputs, GROUP) if halves else inputs
     memory = _room(_up(outputs, PANEL) // PANEL, PANEL * width * matrix.element_size())
