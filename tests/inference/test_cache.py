@@ -2,8 +2,7 @@ from pathlib import Path
 
 import torch
 
-from waman.inference.cache import BLOCK_TOKENS, Cache
-from waman.inference.generation import pad, read_contexts
+from waman.inference.cache import BLOCK_TOKENS, Cache, pad, read_contexts
 from waman.inference.llm import LLM
 from waman.inference.load import load
 

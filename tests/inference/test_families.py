@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 
 from tests.model.variants import VARIANTS, build
-from waman.inference.cache import Cache
-from waman.inference.generation import pad
+from waman.inference.cache import Cache, pad
 from waman.model.decoder import Decoder
 
 every_family = pytest.mark.parametrize("name", VARIANTS)

@@ -6,7 +6,9 @@ import torch
 
 from waman.errors import PromptError, RecipeError
 from waman.inference.llm import LLM
+from waman.inference.load import load
 from waman.inference.recipe import Sampling
+from waman.inference.runner import page_bytes
 from waman.tokens.chat import Turn, render_prompt
 
 PROMPTS = ["def encode(self, o):", "", "  The cat", "for x in range(3):\n    return x", "<s></s> 안녕", "import json"]
@@ -51,10 +53,16 @@ def test_a_batch_gives_each_prompt_what_it_gets_alone(llm: LLM, temperature: flo
     assert together == [llm.generate([prompt], **options)[0] for prompt in PROMPTS] * 2
 
 
-def test_large_batches_are_cut_without_a_trace(llm: LLM, monkeypatch: pytest.MonkeyPatch) -> None:
-    together = llm.generate(PROMPTS, max_tokens=12)
-    monkeypatch.setattr("waman.inference.generation.BATCH_TOKENS", 40)
-    assert llm.generate(PROMPTS, max_tokens=12) == together
+def test_a_small_cache_and_one_of_eight_bits_write_the_same(llm: LLM, folder: Path) -> None:
+    """Six prompts in 6 pages: most of them wait, some give up their pages."""
+    together = llm.generate(PROMPTS, max_tokens=40)
+    page = page_bytes(llm.decoder.config, kv_bits=32)
+    small = load(folder, cache_bytes=6 * page + 1)
+    assert small.engine.pages.num_free == 6
+    assert small.generate(PROMPTS, max_tokens=40) == together
+    assert small.engine.pages.num_free == 6
+    eighth = load(folder, kv_bits=8)
+    assert eighth.generate(PROMPTS, max_tokens=12) != [""] * len(PROMPTS)
 
 
 def test_seeds_hold_and_differ(llm: LLM) -> None:

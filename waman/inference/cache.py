@@ -19,7 +19,7 @@ class Cache:
         Each layer keeps its keys and values in the dtype in which they first come: under autocast not the weights' own.
         """
         self._num_layers = decoder.config.num_layers
-        self._device = decoder.embedding.weight.device
+        self._device = next(decoder.blocks.parameters()).device
         self._capacity = _blocks(capacity)
         self._keys: list[Tensor] = []
         self._values: list[Tensor] = []
@@ -88,3 +88,17 @@ class Cache:
 
 def _blocks(tokens: int) -> int:
     return -(-max(tokens, 1) // BLOCK_TOKENS) * BLOCK_TOKENS
+
+
+def read_contexts(decoder: Decoder, cache: Cache, contexts: Sequence[Sequence[int]]) -> Tensor:
+    """Fills an empty cache -> the hidden state at the last token of each context: (rows, model_dim)."""
+    lengths = [len(context) for context in contexts]
+    hidden = decoder.hidden(pad(contexts, cache.lengths.device), cache=cache)
+    cache.shorten(lengths)
+    return hidden[torch.arange(len(lengths), device=hidden.device), torch.tensor(lengths, device=hidden.device) - 1]
+
+
+def pad(rows: Sequence[Sequence[int]], device: torch.device) -> Tensor:
+    """(rows, longest): token ids, 0 behind the shorter ones, where a causal model does not look."""
+    longest = max(map(len, rows))
+    return torch.tensor([[*row, *[0] * (longest - len(row))] for row in rows], device=device)

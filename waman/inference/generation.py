@@ -1,20 +1,23 @@
-"""Writes completions token by token, for a batch of requests at once."""
+"""One answer: what is asked for, what it grows to, when and why it ends."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
-import torch
 from torch import Tensor
 
-from waman.inference.cache import Cache
+from waman.inference.constrain import Matcher
 from waman.inference.recipe import Sampling
-from waman.inference.sampling import Sampler
+from waman.inference.sampling import Sampler, TokenLogs
 from waman.inference.stopping import StopGate
-from waman.model.decoder import Decoder
-from waman.tokens.tokenizer import Tokenizer
+from waman.tokens.tokenizer import Continuation
 
-BATCH_TOKENS = 8192
-"""Tokens, read and to be written, of the requests that are worked on together."""
+Finish = Literal["end", "stop", "length", "failed"]
+"""At an end token, or where the constraint allows nothing more; at a stop string or stop id; at max_tokens or where
+the context is full; where the constraint cannot be fulfilled."""
+
+
+NO_TOKEN = "no token could be chosen: the constraint allows none, or the model's logits are not finite"
 
 
 @dataclass(frozen=True)
@@ -27,95 +30,115 @@ class Request:
     """Tokens that end the completion and are not part of it."""
     begins_text: bool
     """Whether the completion is a text of its own (a chat answer), not the rest of the prompt's."""
+    adapter: int | None = None
+    """What the runner gave for a LoRA adapter; absent: the plain weights."""
+    name: str = "the prompt"
+    """How an error speaks of it."""
 
 
-class _Completion:
-    """The state of one request."""
+@dataclass(frozen=True)
+class Completion:
+    """What was written after a prompt."""
 
-    def __init__(self, request: Request, tokenizer: Tokenizer, *, room: int) -> None:
-        self._left = min(request.sampling.max_tokens, room)
+    text: str
+    token_ids: tuple[int, ...]
+    """As they were drawn, without the token that ended it; a stop string may lie within the last ones."""
+    finish: Finish
+    sample: int = 0
+    """Number among those of its prompt."""
+    logprobs: tuple[TokenLogs, ...] | None = None
+    """Of token_ids, where they were asked for."""
+    prompt_logprobs: tuple[TokenLogs, ...] | None = None
+    """Of the prompt's tokens from the second on, where they were asked for."""
+    problem: str = ""
+    """Why it failed."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the model, a stop or the constraint ended it: not where it was cut off or failed."""
+        return self.finish in ("end", "stop")
+
+
+class Writer:
+    """An answer that grows."""
+
+    def __init__(
+        self,
+        request: Request,
+        text: Continuation,
+        *,
+        room: int,
+        number: int = 0,
+        matcher: Matcher | None = None,
+    ) -> None:
+        """text: the decoder of its tokens; room: tokens that the context has left for it."""
+        sampling = request.sampling
+        self.number = number
+        self.sampler = Sampler(sampling, number=number, prompt=request.token_ids)
+        self.finish: Finish | None = None
+        self.problem = ""
+        self._left = min(sampling.max_tokens, room)
         self._end_ids = request.end_ids
-        self._sampler = Sampler(request.sampling)
-        self._text = tokenizer.continuation(begins_text=request.begins_text)
-        self._gate = StopGate(request.sampling.stop)
-        self.token_id = 0
-        """The last token chosen."""
-        self.done = False
+        self._stop_ids = frozenset(sampling.stop_ids)
+        self._text = text
+        self._gate = StopGate(sampling.stop)
+        self._matcher = matcher
+        self._token_ids: list[int] = []
+        self._shown: list[str] = []
+        self._logs: list[TokenLogs] | None = None if sampling.logprobs is None else []
 
-    def take(self, logits: Tensor) -> str:
-        """Chooses a token from (vocab_size,) logits; the text that may be shown now."""
-        self.token_id = self._sampler.choose(logits)
-        self._left -= 1
-        if self.token_id in self._end_ids:
-            self.done = True
+    def allowed(self) -> Tensor | None:
+        """(vocab_size,), bool: what its constraint lets through now; None where it has none."""
+        return None if self._matcher is None else self._matcher.allowed()
+
+    def take(self, token_id: int | None, logs: TokenLogs | None) -> str:
+        """Goes on by a token, None where none could be chosen; the text that may be shown now.
+
+        `finish` says whether it is the last.
+        """
+        shown = self._fail(NO_TOKEN) if token_id is None else self._take(token_id, logs)
+        if shown:
+            self._shown.append(shown)
+        return shown
+
+    def completion(self, prompt_logprobs: tuple[TokenLogs, ...] | None) -> Completion:
+        """What was written, once it is finished."""
+        assert self.finish is not None
+        return Completion(
+            text="".join(self._shown),
+            token_ids=tuple(self._token_ids),
+            finish=self.finish,
+            sample=self.number,
+            logprobs=None if self._logs is None else tuple(self._logs),
+            prompt_logprobs=prompt_logprobs,
+            problem=self.problem,
+        )
+
+    def _take(self, token_id: int, logs: TokenLogs | None) -> str:
+        if token_id in self._end_ids or token_id in self._stop_ids:
+            if self._matcher is not None and not self._matcher.may_end:
+                return self._fail(f"token {token_id} would end an answer that is not whole")
+            self.finish = "end" if token_id in self._end_ids else "stop"
             return self._gate.finish()
-        shown = self._gate.add(self._text.add(self.token_id))
-        self.done = self._gate.closed or not self._left
-        return shown + self._gate.finish() if self.done else shown
+        if self._matcher is not None and not self._matcher.take(token_id):
+            return self._fail(self._matcher.problem)
+        self.sampler.take(token_id)
+        self._token_ids.append(token_id)
+        if self._logs is not None and logs is not None:
+            self._logs.append(logs)
+        self._left -= 1
+        shown = self._gate.add(self._text.add(token_id))
+        if self._gate.closed:
+            self.finish = "stop"
+        elif self._matcher is not None and self._matcher.must_end:
+            if self._matcher.may_end:
+                self.finish = "end"
+            else:
+                return shown + self._fail(self._matcher.problem)
+        elif not self._left:
+            self.finish = "length"
+        return shown + self._gate.finish() if self.finish else shown
 
-
-def complete(decoder: Decoder, tokenizer: Tokenizer, requests: Sequence[Request]) -> list[str]:
-    """The completion of every request, in order; requests of like length share a batch."""
-    found = [""] * len(requests)
-    order = sorted(range(len(requests)), key=lambda index: len(requests[index].token_ids))
-    for batch in _batches(order, requests, decoder.config.context_length):
-        for row, text in stream(decoder, tokenizer, [requests[index] for index in batch]):
-            found[batch[row]] += text
-    return found
-
-
-@torch.inference_mode()
-def stream(decoder: Decoder, tokenizer: Tokenizer, requests: Sequence[Request]) -> Iterator[tuple[int, str]]:
-    """Pieces of text as they come, each with its request's number; whole characters, and no part of a stop string."""
-    rooms = [decoder.config.context_length - len(request.token_ids) for request in requests]
-    completions = [_Completion(one, tokenizer, room=room) for one, room in zip(requests, rooms, strict=True)]
-    cache = Cache(decoder, rows=len(requests), capacity=max(len(request.token_ids) for request in requests) + 1)
-    logits = read_prompts(decoder, cache, [request.token_ids for request in requests])
-    alive = list(range(len(requests)))
-    while True:
-        for row, index in enumerate(alive):
-            shown = completions[index].take(logits[row])
-            if shown:
-                yield index, shown
-        staying = [row for row, index in enumerate(alive) if not completions[index].done]
-        if not staying:
-            return
-        if len(staying) < len(alive):
-            cache.choose(staying)
-            alive = [alive[row] for row in staying]
-        token_ids = torch.tensor([[completions[index].token_id] for index in alive], device=logits.device)
-        logits = decoder(token_ids, cache=cache)[:, -1]
-
-
-def read_prompts(decoder: Decoder, cache: Cache, prompts: Sequence[Sequence[int]]) -> Tensor:
-    """Fills an empty cache with prompts -> the logits after each: (rows, vocab_size)."""
-    return decoder.head(read_contexts(decoder, cache, prompts))
-
-
-def read_contexts(decoder: Decoder, cache: Cache, contexts: Sequence[Sequence[int]]) -> Tensor:
-    """Fills an empty cache -> the hidden state at the last token of each context: (rows, model_dim)."""
-    lengths = [len(context) for context in contexts]
-    device = decoder.embedding.weight.device
-    hidden = decoder.hidden(pad(contexts, device), cache=cache)
-    cache.shorten(lengths)
-    return hidden[torch.arange(len(lengths), device=device), torch.tensor(lengths, device=device) - 1]
-
-
-def pad(rows: Sequence[Sequence[int]], device: torch.device) -> Tensor:
-    """(rows, longest): token ids, 0 behind the shorter ones, where a causal model does not look."""
-    longest = max(map(len, rows))
-    return torch.tensor([[*row, *[0] * (longest - len(row))] for row in rows], device=device)
-
-
-def _batches(order: Sequence[int], requests: Sequence[Request], context_length: int) -> Iterator[list[int]]:
-    """Cuts requests, shortest prompt first, so that a batch stays within BATCH_TOKENS."""
-    batch: list[int] = []
-    for index in order:
-        request = requests[index]
-        tokens = min(len(request.token_ids) + request.sampling.max_tokens, context_length)
-        if batch and tokens * (len(batch) + 1) > BATCH_TOKENS:
-            yield batch
-            batch = []
-        batch.append(index)
-    if batch:
-        yield batch
+    def _fail(self, problem: str) -> str:
+        self.finish, self.problem = "failed", problem
+        return self._gate.finish()

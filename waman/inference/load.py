@@ -7,21 +7,32 @@ import torch
 from waman.errors import InputError
 from waman.inference.about import read_about
 from waman.inference.llm import LLM
+from waman.inference.memory import free_bytes, require_room
 from waman.model.count import num_parameters
 from waman.tokens.tokenizer import Tokenizer
 from waman.weights.configuration import read_json
-from waman.weights.huggingface import load_decoder
+from waman.weights.huggingface import load_config, load_decoder
 
 GENERATION_CONFIG_FILE = "generation_config.json"
 
 
-def load(folder: Path | str, *, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu") -> LLM:
+def load(
+    folder: Path | str,
+    *,
+    dtype: torch.dtype = torch.float32,
+    device: str | torch.device = "cpu",
+    cache_bytes: int | None = None,
+    kv_bits: int | None = None,
+    deterministic: bool = False,
+) -> LLM:
     """The model of a weights artifact, of a run (its `final`) or of a Hugging Face directory of a family that we know.
 
-    Raises InputError where a part is missing or unreadable, or the tokenizer belongs to another model.
+    cache_bytes, kv_bits, deterministic: as `LLM` has them. Raises InputError where a part is missing or unreadable,
+    the tokenizer belongs to another model, or the weights do not fit into the memory that is free.
     """
     place = _weights_folder(Path(folder))
     tokenizer = Tokenizer.load(place)
+    require_room(load_config(place), dtype=dtype, free=free_bytes(torch.device(device)), where=str(place))
     decoder = load_decoder(place, dtype=dtype, device=device)
     num_entries = decoder.embedding.num_embeddings
     if tokenizer.vocab_size > num_entries:
@@ -30,7 +41,15 @@ def load(folder: Path | str, *, dtype: torch.dtype = torch.float32, device: str 
             "of another model; put the files of the model's own tokenizer there"
         )
     about = read_about(place, parameters=num_parameters(decoder.config))
-    return LLM(decoder, tokenizer, end_ids=_end_ids(place, tokenizer), about=about)
+    return LLM(
+        decoder,
+        tokenizer,
+        end_ids=_end_ids(place, tokenizer),
+        about=about,
+        cache_bytes=cache_bytes,
+        kv_bits=kv_bits,
+        deterministic=deterministic,
+    )
 
 
 def _weights_folder(folder: Path) -> Path:

@@ -24,13 +24,12 @@ class PageStore:
         dtype: torch.dtype,
         device: torch.device,
     ) -> None:
-        """kv_bits: absent, as many as `dtype` has, in which keys and values come and are given back.
+        """kv_bits: absent, as many as `dtype` has.
 
         Raises RecipeError for a number of bits that there is not.
         """
         if kv_bits not in (None, *KV_BITS):
             raise RecipeError(f"kv_bits: found {kv_bits}, expected one of {', '.join(map(str, KV_BITS))}")
-        self._dtype = dtype
         self.page_tokens = page_tokens
         shape = (config.attention.num_kv_heads, num_pages, page_tokens, config.attention.head_dim)
         kept_as = torch.int8 if kv_bits == 8 else _floating(kv_bits, dtype)
@@ -57,9 +56,9 @@ class PageStore:
                 new = (new.float() / scales.clamp_min(torch.finfo(torch.float32).tiny)).round_()
             _put(self._numbers[layer][kind], slots, new)
 
-    def read(self, layer: int, pages: Tensor) -> tuple[Tensor, Tensor]:
+    def read(self, layer: int, pages: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """pages: (rows, count) -> keys and values, each (rows, num_kv_heads, count * page_tokens, head_dim)."""
-        keys, values = (self._get(layer, kind, pages) for kind in range(2))
+        keys, values = (self._get(layer, kind, pages).to(dtype) for kind in range(2))
         return keys, values
 
     def copy_page(self, source: int, target: int) -> None:
@@ -72,7 +71,7 @@ class PageStore:
         found = _take(self._numbers[layer][kind], pages)
         if self._scales:
             found = found.float() * _take(self._scales[layer][kind], pages)
-        return found.to(self._dtype)
+        return found
 
 
 def _floating(kv_bits: int | None, dtype: torch.dtype) -> torch.dtype:

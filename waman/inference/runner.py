@@ -74,6 +74,11 @@ def page_bytes(config: ModelConfig, *, page_tokens: int = PAGE_TOKENS, kv_bits: 
     return 2 * config.num_layers * page_tokens * heads.num_kv_heads * of_head
 
 
+def usual_kv_bits(decoder: Decoder) -> int:
+    """Bits of a number in the dtype that a decoder computes in."""
+    return next(decoder.blocks.parameters()).dtype.itemsize * 8
+
+
 def build_runner(
     decoder: Decoder,
     *,

@@ -7,8 +7,7 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from waman.inference.cache import Cache
-from waman.inference.generation import pad, read_contexts
+from waman.inference.cache import Cache, pad, read_contexts
 from waman.model.decoder import Decoder
 
 BATCH_TOKENS = 4096
@@ -63,7 +62,7 @@ def score(decoder: Decoder, queries: Sequence[Query]) -> list[Score]:
 
 def _score_alone(decoder: Decoder, queries: Sequence[Query], batch: Sequence[int], found: list[Score]) -> None:
     rows = [(*queries[number].context, *queries[number].continuation[:-1]) for number in batch]
-    hidden = decoder.hidden(pad(rows, decoder.embedding.weight.device))
+    hidden = decoder.hidden(pad(rows, next(decoder.blocks.parameters()).device))
     parts = [hidden[row, len(queries[number].context) - 1 : len(rows[row])] for row, number in enumerate(batch)]
     _fill(decoder, queries, batch, parts, found)
 

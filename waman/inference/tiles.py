@@ -63,7 +63,7 @@ class TileAttention:
         top = own.new_full((*grouped, 1), _LOWEST)
         total, gathered = torch.zeros_like(top), torch.zeros_like(own)
         for number, (pages, unseen) in enumerate(zip(self._tables, self._unseen, strict=True)):
-            some_keys, some_values = (one.to(wide).contiguous() for one in self._store.read(self._layer, pages))
+            some_keys, some_values = (one.contiguous() for one in self._store.read(self._layer, pages, wide))
             scores = own @ some_keys.transpose(-1, -2)
             if self._penalties is not None:
                 scores -= self._penalties[number].reshape(*grouped, -1)

@@ -200,7 +200,7 @@ class _PagedAttention:
         """queries: (1, num_heads, tokens, head_dim) -> the same shape."""
         found = []
         for group, attend in zip(self._groups, self._attends, strict=True):
-            keys, values = self._store.read(self._layer, group.tables)
+            keys, values = self._store.read(self._layer, group.tables, queries.dtype)
             heads, dim = queries.shape[1], queries.shape[3]
             own = queries[0, :, group.tokens].reshape(heads, len(group.tables), -1, dim).transpose(0, 1)
             attended = attend(own, keys[:, :, : group.longest], values[:, :, : group.longest])
