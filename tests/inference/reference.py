@@ -28,7 +28,8 @@ def logits_of(decoder: Decoder) -> LogitsOf:
 def plain_loop(read: LogitsOf, request: Request, *, context_length: int, number: int = 0) -> list[int]:
     """The tokens of one sample, without the one that ended it."""
     sampler = Sampler(request.sampling, number=number, prompt=request.token_ids)
-    ids, written = list(request.token_ids), []
+    ids = list(request.token_ids)
+    written: list[int] = []
     while len(written) < request.sampling.max_tokens and len(ids) < context_length:
         (token_id,) = choose(read(ids)[-1:], [sampler])
         assert token_id is not None
