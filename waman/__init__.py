@@ -31,6 +31,7 @@ _PLACES = {
     "presets": "waman.model.presets",
     "pretrain": "waman.training.pretrain",
     "publish": "waman.corpus.publish",
+    "quantize": "waman.quantization.quantize",
     "refine": "waman.corpus.refine",
     "tokenize": "waman.tokens.tokenize",
     "train_tokenizer": "waman.tokens.train_tokenizer",

@@ -1,12 +1,10 @@
 """Products: by operators and by dequantizing, against the formula in float64."""
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from torch import Tensor
 
-from waman.quantization.linear import FEW_ROWS, QuantizedEmbedding, QuantizedLinear, set_deterministic
+from waman.quantization.linear import FEW_ROWS, QuantizedEmbedding, QuantizedLinear, set_deterministic, set_exact
 from waman.quantization.matrix import Matrix, pack_nibbles, unpack_nibbles
 from waman.quantization.operators import product
 from waman.quantization.recipe import Int4, Int8, Nf4, Scheme
@@ -15,12 +13,7 @@ from waman.quantization.schemes.scheme import quantize
 SCHEMES = [Int4(), Int4(64), Int4(128, zeros=True), Int8(), Int8(None), Nf4()]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("no_kernels")
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
@@ -92,6 +85,13 @@ def test_where_it_is_asked_for_a_row_alone_and_in_any_batch_gives_the_same_bits(
             batch = random(rows, 256, seed=rows).to(dtype)
             batch[place] = row
             assert layer(batch)[place].equal(alone[0])
+
+
+def test_an_exact_layer_multiplies_few_rows_with_the_dequantized_matrix_too() -> None:
+    matrix, x = made(Int4()), random(2, 256, seed=2)
+    layer = QuantizedLinear([matrix])
+    set_exact(layer, True)
+    assert distance(layer(x), formula(x, matrix)) < 1e-6
 
 
 def test_a_layer_moved_to_another_type_keeps_its_scales() -> None:

@@ -33,12 +33,6 @@ def test_a_recipe_comes_back_from_toml(recipe: QuantizeRecipe) -> None:
     assert settings.parse(QuantizeRecipe, tomllib.loads(settings.render(recipe))) == recipe
 
 
-def test_head_and_embeddings_follow_the_layers() -> None:
-    assert (QuantizeRecipe().head_scheme, QuantizeRecipe().embeddings_scheme) == (Int8(), Int8())
-    assert QuantizeRecipe(layers=Nf4()).head_scheme == QuantizeRecipe(layers=Keep()).head_scheme == Keep()
-    assert QuantizeRecipe(head=Int4()).head_scheme == Int4()
-
-
 @pytest.mark.parametrize(
     ("table", "message"),
     [

@@ -15,9 +15,9 @@ from typer.exceptions import TyperException
 
 from waman import settings
 from waman.cli import commands
-from waman.cli.verbs import VERBS, Input, Verb, resolve
+from waman.cli.verbs import VERBS, Input, Shortcut, Verb, resolve
 from waman.dataflow import Cluster, Executor, Local, no_space
-from waman.errors import InputError, WamanError
+from waman.errors import InputError, RecipeError, WamanError
 from waman.log import get_logger
 
 INTERRUPTED = 130
@@ -143,8 +143,14 @@ def _executor(verb: Verb, options: dict[str, Any]) -> Executor | None:
 
 def _overrides(verb: Verb, options: dict[str, Any]) -> list[str]:
     """What --set says, then what the verb's shortcuts say."""
-    given = [(one.field, options[f"shortcut_{one.name}"]) for one in verb.shortcuts]
-    return [*(options["set"] or ()), *(f"{field}={value}" for field, value in given if value is not None)]
+    given = [(one, options[f"shortcut_{one.name}"]) for one in verb.shortcuts]
+    return [*(options["set"] or ()), *(_shortcut(one, value) for one, value in given if value is not None)]
+
+
+def _shortcut(shortcut: Shortcut, value: str) -> str:
+    if shortcut.values is not None and value not in shortcut.values:
+        raise RecipeError(f"--{shortcut.name}: found {value}, expected {' or '.join(shortcut.values)}")
+    return f"{shortcut.field}={value if shortcut.values is None else shortcut.values[value]}"
 
 
 def _show(verb: Verb, made: Any, *, as_json: bool) -> None:

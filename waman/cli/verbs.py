@@ -1,7 +1,9 @@
 """The verbs that are doors: which recipe, which inputs, which function. Read without importing any of them."""
 
 import importlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 
@@ -29,6 +31,8 @@ class Shortcut:
     field: str
     metavar: str
     help: str
+    values: Mapping[str, str] | None = None
+    """What may be given, with what the field is then set to; None: anything, as it is."""
 
 
 @dataclass(frozen=True)
@@ -316,6 +320,31 @@ VERBS: tuple[Verb, ...] = (
         Shows("waman.weights.extend_tokenizer:read_measure", "waman.weights.extend_tokenizer:render_measure"),
         (Shortcut("tokens", "num_tokens", "N", "New tokens: --set num_tokens=N."),),
         in_units=True,
+    ),
+    Verb(
+        "quantize",
+        "Give a model fewer bits, and prove on held-out tokens what it lost.",
+        "waman.quantization.recipe:QuantizeRecipe",
+        "waman.quantization.quantize:quantize",
+        (
+            _WEIGHTS,
+            Input(
+                "tokens",
+                "What `tokenize` made with the model's tokenizer: train calibrates, held_out proves.",
+                ("tokens",),
+                optional=True,
+                by_place=False,
+            ),
+        ),
+        shortcuts=(
+            Shortcut(
+                "bits",
+                "layers.kind",
+                "N",
+                "4 or 8: --set layers.kind=int4 or int8.",
+                MappingProxyType({"4": "int4", "8": "int8"}),
+            ),
+        ),
     ),
     Verb(
         "convert",

@@ -9,9 +9,9 @@ from waman.inference.about import read_about
 from waman.inference.llm import LLM
 from waman.inference.memory import free_bytes, require_room
 from waman.model.count import num_parameters
+from waman.quantization.load import load_any, look_at
 from waman.tokens.tokenizer import Tokenizer
 from waman.weights.configuration import read_json
-from waman.weights.huggingface import load_config, load_decoder
 
 GENERATION_CONFIG_FILE = "generation_config.json"
 
@@ -27,13 +27,15 @@ def load(
 ) -> LLM:
     """The model of a weights artifact, of a run (its `final`) or of a Hugging Face directory of a family that we know.
 
+    Weights that `waman quantize` made stay quantized; `dtype` is then that of what it kept, and of the activations.
     cache_bytes, kv_bits, deterministic: as `LLM` has them. Raises InputError where a part is missing or unreadable,
     the tokenizer belongs to another model, or the weights do not fit into the memory that is free.
     """
     place = _weights_folder(Path(folder))
     tokenizer = Tokenizer.load(place)
-    require_room(load_config(place), dtype=dtype, free=free_bytes(torch.device(device)), where=str(place))
-    decoder = load_decoder(place, dtype=dtype, device=device)
+    config, stored = look_at(place)
+    require_room(config, dtype=dtype, free=free_bytes(torch.device(device)), where=str(place), stored=stored)
+    decoder = load_any(place, dtype=dtype, device=device)
     num_entries = decoder.embedding.num_embeddings
     if tokenizer.vocab_size > num_entries:
         raise InputError(

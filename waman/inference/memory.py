@@ -44,11 +44,16 @@ def pages_for(config: ModelConfig, *, kv_bits: int, cache_bytes: int | None, fre
     return budget // size if cache_bytes is not None else min(wanted, budget // size)
 
 
-def require_room(config: ModelConfig, *, dtype: torch.dtype, free: int | None, where: str) -> None:
-    """Raises InputError where a model's weights and one full context do not fit into what is free, with what would."""
+def require_room(
+    config: ModelConfig, *, dtype: torch.dtype, free: int | None, where: str, stored: int | None = None
+) -> None:
+    """Raises InputError where a model's weights and one full context do not fit into what is free, with what would.
+
+    stored: bytes of weights that stay quantized as they are stored; absent: all are of the type.
+    """
     weights, context = num_parameters(config), -(-config.context_length // PAGE_TOKENS)
     cache = context * page_bytes(config, kv_bits=dtype.itemsize * 8)
-    needed = weights * dtype.itemsize + cache
+    needed = (weights * dtype.itemsize if stored is None else stored) + cache
     if free is None or needed <= free:
         return
     forms = {

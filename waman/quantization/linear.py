@@ -84,6 +84,8 @@ class QuantizedLinear(nn.Module):
         self.register_buffer("bias", bias)
         self.deterministic = False
         """Whether a row's result must not depend on the rows beside it, nor on their number."""
+        self.exact = False
+        """Whether it multiplies with the dequantized matrix, in x's type, where kernels and operators round x."""
         self._native: list[tuple[kernels.Native, kernels.Packed]] | None = None
         self._products: list[Product | None] | None = None
 
@@ -98,8 +100,8 @@ class QuantizedLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """x: (..., inputs) -> (..., outputs), in x's type."""
         flat = x.reshape(-1, self.in_features)
-        found = self._by_kernels(flat)
-        if found is None:
+        found = None if self.exact else self._by_kernels(flat)
+        if found is None and not self.exact:
             found = self._by_operators(flat)
         if found is None:
             found = self._dequantized(flat)
@@ -166,6 +168,13 @@ def set_deterministic(module: nn.Module, deterministic: bool) -> None:
     for one in module.modules():
         if isinstance(one, QuantizedLinear):
             one.deterministic = deterministic
+
+
+def set_exact(module: nn.Module, exact: bool) -> None:
+    """Sets how every quantized linear layer in a model multiplies."""
+    for one in module.modules():
+        if isinstance(one, QuantizedLinear):
+            one.exact = exact
 
 
 class _Plain(nn.Module):

@@ -108,10 +108,10 @@ class QuantizeRecipe:
 
     layers: Scheme = field(default_factory=Int4)
     """the matrices of the blocks"""
-    head: Scheme | None = None
-    """the matrix before the logits; absent: int8 beside int4 and int8, else kept. vLLM reads it only kept"""
-    embeddings: Scheme | None = None
-    """the vectors of the tokens; absent: int8 beside int4 and int8, else kept. vLLM reads them only kept"""
+    head: Scheme = field(default_factory=Keep)
+    """the matrix before the logits; a tied one that is quantized becomes one of its own"""
+    embeddings: Scheme = field(default_factory=Keep)
+    """the vectors of the tokens; transformers opens them quantized only to dequantize them (docs/quantization.md)"""
     modules: tuple[ModuleScheme, ...] = ()
     """exceptions, the first that fits: [[modules]] pattern = "*.down_proj", scheme = {kind = "int8"}"""
     gptq: Gptq | Off = field(default_factory=Off)
@@ -122,7 +122,7 @@ class QuantizeRecipe:
     """the worst that is taken, where there are tokens to measure it on"""
 
     def __post_init__(self) -> None:
-        schemes = [self.layers, self.head_scheme, self.embeddings_scheme, *(one.scheme for one in self.modules)]
+        schemes = [self.layers, self.head, self.embeddings, *(one.scheme for one in self.modules)]
         whole = [one for one in schemes if isinstance(one, Int4 | Int8)]
         if whole and any(isinstance(one, Nf4) for one in schemes):
             raise RecipeError(
@@ -133,19 +133,6 @@ class QuantizeRecipe:
             raise RecipeError("embeddings: nf4 is for linear layers; take int8, int4 or keep")
         if isinstance(self.gptq, Gptq) and not whole:
             raise RecipeError("gptq: no part of the model becomes whole numbers; take int4 or int8, or gptq off")
-
-    @property
-    def head_scheme(self) -> Scheme:
-        """The scheme of the head."""
-        return self._beside_layers() if self.head is None else self.head
-
-    @property
-    def embeddings_scheme(self) -> Scheme:
-        """The scheme of the embeddings."""
-        return self._beside_layers() if self.embeddings is None else self.embeddings
-
-    def _beside_layers(self) -> Scheme:
-        return Int8() if isinstance(self.layers, Int4 | Int8) else Keep()
 
 
 def _require_positive(section: str, values: object, *names: str) -> None:

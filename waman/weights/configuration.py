@@ -26,7 +26,7 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
 
 def family_of(config: ModelConfig) -> Family:
     """The first family that can express a config."""
-    return next(family for family in FAMILIES.values() if not _obstacles(family, config))
+    return next(family for family in FAMILIES.values() if not obstacles(family, config))
 
 
 def to_table(config: ModelConfig, dtype: torch.dtype, family: Family | None = None) -> dict[str, Any]:
@@ -35,15 +35,15 @@ def to_table(config: ModelConfig, dtype: torch.dtype, family: Family | None = No
     `family` is `family_of(config)` where absent. Raises RecipeError where the family cannot express the config.
     """
     family = family or family_of(config)
-    obstacles = _obstacles(family, config)
-    if obstacles:
-        raise RecipeError(f"a {family.model_type} model cannot be written: {'; '.join(obstacles)}")
+    reasons = obstacles(family, config)
+    if reasons:
+        raise RecipeError(f"a {family.model_type} model cannot be written: {'; '.join(reasons)}")
     require_vocab_size(config)
     return _table(config, dtype, family)
 
 
-def _obstacles(family: Family, config: ModelConfig) -> list[str]:
-    """What the family names and, should it know of none, whether its config.json comes back as the config.
+def obstacles(family: Family, config: ModelConfig) -> list[str]:
+    """Why a family cannot express a config: what it names itself or, should it know of none, what does not come back.
 
     Fresh weights are left out: how they were drawn does not matter to those that are there.
     """
@@ -88,7 +88,11 @@ def load_config(folder: Path) -> ModelConfig:
 def read_config(folder: Path) -> tuple[ModelConfig, Family]:
     """As `load_config`, with the family in which the directory is written."""
     path = folder / "config.json"
-    table = read_json(path)
+    return parse_config(path, read_json(path))
+
+
+def parse_config(path: Path, table: Mapping[str, Any]) -> tuple[ModelConfig, Family]:
+    """The same of a table that was read from `path`."""
     model_type = str(table.get("model_type"))
     if model_type not in FAMILIES:
         known = ", ".join(map(repr, FAMILIES))

@@ -93,8 +93,8 @@ def from_hugging_face(
     Raises InputError that names every missing, extra and mis-shaped tensor.
     """
     family = family or family_of(config)
-    renamed = _full_names(state, family)
-    _require_fit({name: tuple(state[old].shape) for name, old in renamed.items()}, config, family, "checkpoint")
+    renamed = full_names(state, family)
+    require_fit({name: tuple(state[old].shape) for name, old in renamed.items()}, config, family, "checkpoint")
     known = places(config, family)
     kinds = {known[name].name: state[old].dtype for name, old in renamed.items() if name in known}
     found = {
@@ -167,14 +167,14 @@ def load_decoder(folder: Path, dtype: torch.dtype = torch.float32, device: str |
     the config: every missing, extra and mis-shaped tensor is named.
     """
     config, family = read_config(folder)
-    promised = _weight_files(folder)
+    promised = weight_files(folder)
     files = list(promised)
     found: dict[str, tuple[int, ...]] = {}
     for file, names in promised.items():
         there = safetensors.shapes(file)
-        _require_promised(file, names - there.keys())
+        require_promised(file, names - there.keys())
         found |= there
-    _require_fit({name: found[old] for name, old in _full_names(found, family).items()}, config, family, str(folder))
+    require_fit({name: found[old] for name, old in full_names(found, family).items()}, config, family, str(folder))
     _require_floating(files, config, family)
     decoder = _on_meta(config).to(dtype).to_empty(device=device)
     decoder.position.build_tables(torch.device(device))
@@ -196,7 +196,7 @@ def _fill(decoder: Decoder, family: Family, files: list[Path]) -> None:
     tied_head: Tensor | None = None
     for file in files:
         for name, tensor in safetensors.read(file):
-            full = _full_name(name, family)
+            full = full_name(name, family)
             if full in known:
                 known[full].write(state[known[full].name], tensor)
             elif name == HEAD:
@@ -212,17 +212,19 @@ def _on_meta(config: ModelConfig) -> Decoder:
         return Decoder(config)
 
 
-def _full_name(name: str, family: Family) -> str:
-    """A checkpoint of the body alone leaves out what all its names begin with."""
-    return name if name.startswith(family.prefix) or name == HEAD else family.prefix + name
+def full_name(name: str, family: Family) -> str:
+    """Its name in a whole checkpoint. A checkpoint of the body alone leaves out what all its names begin with."""
+    own = name.startswith((family.prefix, HEAD.removesuffix("weight")))
+    return name if own else family.prefix + name
 
 
-def _full_names(names: Iterable[str], family: Family) -> dict[str, str]:
+def full_names(names: Iterable[str], family: Family) -> dict[str, str]:
     """Full name -> the name in the checkpoint."""
-    return {_full_name(name, family): name for name in names}
+    return {full_name(name, family): name for name in names}
 
 
-def _require_fit(found: Mapping[str, tuple[int, ...]], config: ModelConfig, family: Family, where: str) -> None:
+def require_fit(found: Mapping[str, tuple[int, ...]], config: ModelConfig, family: Family, where: str) -> None:
+    """Raises InputError that names every missing, extra and mis-shaped tensor; `found` by full names."""
     expected = {name: place.shape for name, place in places(config, family).items()}
     problems = [f"missing {name}" for name in expected if name not in found]
     problems += [f"extra {name}" for name in found if name not in expected and not _harmless(name, config, family)]
@@ -240,8 +242,8 @@ def _harmless(name: str, config: ModelConfig, family: Family) -> bool:
     return name.endswith(family.buffers) or (config.tie_embeddings and name == HEAD)
 
 
-def _weight_files(folder: Path) -> dict[Path, set[str]]:
-    """The files, each with the tensors that an index promises in it."""
+def weight_files(folder: Path) -> dict[Path, set[str]]:
+    """The files, each with the tensors that an index promises in it. Raises InputError where they are not there."""
     if (folder / WEIGHTS_FILE).is_file():
         return {folder / WEIGHTS_FILE: set()}
     if not (folder / INDEX_FILE).is_file():
@@ -264,7 +266,13 @@ def _weight_files(folder: Path) -> dict[Path, set[str]]:
     return files
 
 
-def _require_promised(file: Path, lacking: set[str]) -> None:
+def weight_bytes(folder: Path) -> int:
+    """Bytes of all weight files, headers included. Raises InputError where they are not there."""
+    return sum(file.stat().st_size for file in weight_files(folder))
+
+
+def require_promised(file: Path, lacking: set[str]) -> None:
+    """Raises InputError where a shard lacks what the index says."""
     if lacking:
         raise InputError(
             f"{file}: lacks what {INDEX_FILE} promises: missing {', '.join(sorted(lacking))}; fetch both again"
@@ -275,7 +283,7 @@ def _require_floating(files: Iterable[Path], config: ModelConfig, family: Family
     known = places(config, family)
     for file in files:
         stored = {
-            name: kind for name, kind in safetensors.not_floating(file).items() if _full_name(name, family) in known
+            name: kind for name, kind in safetensors.not_floating(file).items() if full_name(name, family) in known
         }
         if stored:
             listed = ", ".join(f"{name} as {kind}" for name, kind in stored.items())
