@@ -45,10 +45,8 @@ format: environment
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
 
-# setuptools copies into build/ and never removes from it: a deleted file would come back in the next wheel.
 wheel: environment
-	rm -rf build
-	$(VENV)/bin/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+	@sh scripts/wheel.sh $(VENV)/bin/python
 
 environment:
 	@sh scripts/environment.sh $(VENV) constraints.txt --editable '.[dev]'

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
+from waman.quantization.build_kernels import processor_level
 
 pytestmark = pytest.mark.slow
 
@@ -26,7 +27,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copy(ROOT / name, clone / name)
     # -o: this environment stands for the one that make would fill first
     subprocess.run(["make", "-o", "environment", "wheel", f"VENV={sys.prefix}"], cwd=clone, check=True)
-    [found] = (clone / "dist").glob("waman-*-py3-none-any.whl")
+    [found] = (clone / "dist").glob("waman-*-py3-none-*.whl")
     return found
 
 
@@ -68,6 +69,23 @@ def test_the_installed_command_shows_its_verbs(installed: Path, tmp_path: Path) 
     assert ran.returncode == 0, ran.stderr
     assert "Usage: waman" in ran.stdout
     assert "inspect" in ran.stdout
+
+
+def test_the_installed_wheel_brings_the_kernels_compiled(installed: Path, tmp_path: Path) -> None:
+    """With the home folder elsewhere, so that nothing compiled for this user is found."""
+    if processor_level() is None or shutil.which("g++") is None:
+        pytest.skip("no C++ compiler")
+    told = "from waman.quantization.kernels import native; print(native().path)"
+    ran = subprocess.run(
+        [installed / "bin" / "python", "-c", told],
+        cwd=tmp_path,
+        env={"HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert Path(ran.stdout.strip()).is_relative_to(installed)
 
 
 def test_the_installed_demo_goes_from_pages_to_a_report(installed: Path, tmp_path: Path) -> None:

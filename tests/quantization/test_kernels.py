@@ -2,6 +2,8 @@
 
 import ctypes
 import mmap
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from waman.quantization.build_kernels import LEVELS, build_kernels, processor_level
+from waman.quantization.build_kernels import FLAGS, LEVELS, SOURCES, build_kernels, processor_level
 from waman.quantization.kernels import GROUP, Native, Packed
 from waman.quantization.matrix import Quantized
 
@@ -206,6 +208,49 @@ def test_every_level_of_instructions_gives_the_products(level: str, tmp_path: Pa
     for dtype in (torch.bfloat16, torch.float32):
         test_plain_products_are_those_of_the_matrix(library, dtype)
     test_a_row_is_the_same_alone_and_in_any_batch(library)
+
+
+@pytest.mark.slow
+def test_no_byte_out_of_bounds_is_touched_anywhere_in_a_pass(tmp_path: Path) -> None:
+    """The compiler's sanitizers watch every access, the passes' own memory included."""
+    level = processor_level()
+    sanitizers = _sanitizers()
+    if level is None or sanitizers is None:
+        pytest.skip("no C++ compiler")
+    path = tmp_path / "watched.so"
+    watched = ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined")
+    command = ["g++", *FLAGS, *LEVELS[level][1], *watched, str(SOURCES / "waman.cpp"), "-o", str(path)]
+    subprocess.run(command, check=True)
+    program = f"from tests.quantization.test_kernels import run_watched; run_watched({str(path)!r})"
+    environment = os.environ | {"LD_PRELOAD": sanitizers, "ASAN_OPTIONS": "detect_leaks=0"}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def run_watched(path: str) -> None:
+    from tests.inference import test_native_runner as passes
+
+    library = Native(Path(path))
+    for name in passes.CONFIGS:
+        passes.test_a_pass_gives_the_decoders_logits(library, name, torch.bfloat16, 8)
+        passes.test_a_pass_gives_the_decoders_logits(library, name, torch.float32, 16)
+    passes.test_however_texts_are_cut_and_batched_every_bit_is_the_same(library, "window", 16)
+    passes.test_each_row_has_its_own_adapter(library)
+    for bits in (4, 8):
+        test_integer_products_are_those_of_the_dequantized_matrix(library, bits, True, torch.float16)
+
+
+def _sanitizers() -> str | None:
+    """The compiler's libraries that have to be loaded first."""
+    if shutil.which("g++") is None:
+        return None
+    names = ("libasan.so", "libubsan.so")
+    told = [
+        subprocess.run(["g++", f"-print-file-name={name}"], capture_output=True, text=True, check=True)
+        for name in names
+    ]
+    paths = [one.stdout.strip() for one in told]
+    return " ".join(paths) if all(Path(path).is_absolute() for path in paths) else None
 
 
 def _pack(library: Native, matrix: Quantized | Tensor) -> Packed:

@@ -159,12 +159,24 @@ def parse_count(text: str) -> int:
 
 def build_kernels(
     compiler: Annotated[str | None, typer.Option(help="A C++ compiler; else g++, clang++ or c++.")] = None,
+    every_level: Annotated[
+        bool, typer.Option("--every-level", help="For all processors that the kernels know, not this one.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="The folder to write; else the user's cache, where it is found.")
+    ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """Compile the kernels of quantized and plain models for this processor, once."""
-    from waman.quantization.build_kernels import build_kernels as run
+    from waman.errors import InputError
+    from waman.quantization.build_kernels import build_every_level
+    from waman.quantization.build_kernels import build_kernels as build
 
-    print(f"the kernels are ready: {run(compiler=compiler)}")
+    if every_level and out is None:
+        raise InputError("--every-level makes the libraries that a wheel brings: name their folder with --out")
+    paths = build_every_level(out, compiler=compiler) if every_level and out else [build(folder=out, compiler=compiler)]
+    for path in paths:
+        print(path)
 
 
 def inspect(

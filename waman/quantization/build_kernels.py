@@ -29,9 +29,9 @@ LEVELS: Mapping[str, tuple[frozenset[str], tuple[str, ...]]] = {
     "avx2": (_AVX2, ("-march=x86-64-v3",)),
 }
 """From the best: what the processor must have, and what the compiler is told."""
-_FLAGS = (
+FLAGS = (
     *("-std=c++17", "-O3", "-fPIC", "-shared", "-pthread", "-ffp-contract=fast", "-fno-math-errno"),
-    *("-fvisibility=hidden", "-static-libstdc++", "-static-libgcc", "-Wno-psabi"),
+    *("-fvisibility=hidden", "-Wno-psabi"),
 )
 
 
@@ -66,7 +66,7 @@ def build_kernels(*, folder: Path | None = None, compiler: str | None = None, le
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         made = Path(scratch) / path.name
         done = subprocess.run(
-            [command, *_FLAGS, *LEVELS[level][1], str(SOURCES / "waman.cpp"), "-o", str(made)],
+            [command, *FLAGS, *LEVELS[level][1], str(SOURCES / "waman.cpp"), "-o", str(made)],
             capture_output=True,
             text=True,
             check=False,
@@ -94,6 +94,11 @@ def _advice() -> str:
     if processor_level() is None:
         return "nothing needs to be done"
     return "`waman build-kernels` compiles them, in half a minute"
+
+
+def build_every_level(folder: Path, *, compiler: str | None = None) -> list[Path]:
+    """The libraries of all levels, as a wheel brings them. Raises InputError as `build_kernels` does."""
+    return [build_kernels(folder=folder, compiler=compiler, level=level) for level in LEVELS]
 
 
 def cache_folder() -> Path:
