@@ -8,8 +8,11 @@ import torch
 from torch import Tensor
 
 from waman.errors import InputError
+from waman.inference import runner_choice
 from waman.inference.native_runner import NativeRunner, can_run
-from waman.inference.runner import Row
+from waman.inference.runner import Row, page_bytes
+from waman.inference.runner_choice import build_runner, usual_kv_bits
+from waman.inference.torch_runner import TorchRunner
 from waman.model.config import (
     Alibi,
     Attention,
@@ -137,9 +140,9 @@ def test_only_what_is_wanted_comes_back(library: Native) -> None:
     decoder = make(LLAMA, torch.bfloat16)
     ids, pages = texts()
     whole = list(torch.split(read_whole(NativeRunner(decoder, library, num_pages=NUM_PAGES), ids, pages), LENGTHS))
-    runner = NativeRunner(decoder, library, num_pages=NUM_PAGES)
+    reader = NativeRunner(decoder, library, num_pages=NUM_PAGES)
     wanted = ((69,), (), (0, 32), (5, 100, 129))
-    found = runner.run([Row(*row) for row in zip(ids, [0] * 4, pages, wanted, strict=True)])
+    found = reader.run([Row(*row) for row in zip(ids, [0] * 4, pages, wanted, strict=True)])
     assert torch.equal(found, torch.cat([whole[row][list(places)] for row, places in enumerate(wanted)]))
 
 
@@ -212,3 +215,25 @@ def test_norms_after_each_part_are_left_to_the_decoder() -> None:
     assert not can_run(make(replace(LLAMA, block=Sequential(norm="after")), torch.float32), kv_bits=16)
     assert not can_run(make(LLAMA, torch.float32), kv_bits=32)
     assert not can_run(make(LLAMA, torch.float64), kv_bits=16)
+    assert not can_run(make(CONFIGS["gpt2"], torch.float32), kv_bits=16)  # heads of 20
+
+
+@pytest.mark.parametrize("kv_bits", [16, 8])
+def test_pages_take_the_memory_that_is_reckoned_with(library: Native, kv_bits: int) -> None:
+    for head_dim in (16, 48, 64, 80, 128):
+        config = replace(LLAMA, attention=replace(LLAMA.attention, head_dim=head_dim))
+        block = library.library.waman_block_bytes(head_dim, kv_bits)
+        assert config.num_layers * config.attention.num_kv_heads * block == page_bytes(config, kv_bits=kv_bits)
+
+
+def test_bfloat16_weights_are_run_by_the_library_and_float32_by_the_decoder(
+    library: Native, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner_choice, "native", lambda: library)
+    half, whole = make(LLAMA, torch.bfloat16), make(LLAMA, torch.float32)
+    assert (usual_kv_bits(half), usual_kv_bits(whole)) == (16, 32)
+    assert isinstance(build_runner(half, num_pages=2), NativeRunner)
+    assert isinstance(build_runner(half, num_pages=2), NativeRunner)  # packed already
+    assert isinstance(build_runner(whole, num_pages=2), TorchRunner)
+    monkeypatch.setattr(runner_choice, "native", lambda: None)
+    assert isinstance(build_runner(make(LLAMA, torch.bfloat16), num_pages=2), TorchRunner)

@@ -14,7 +14,8 @@ from waman.inference.foreign_chat import render_foreign_prompt
 from waman.inference.generation import Completion, Request
 from waman.inference.memory import free_bytes, pages_for
 from waman.inference.recipe import Sampling
-from waman.inference.runner import PAGE_TOKENS, Runner, build_runner, page_bytes, usual_kv_bits
+from waman.inference.runner import PAGE_TOKENS, Runner, page_bytes
+from waman.inference.runner_choice import build_runner, usual_kv_bits
 from waman.inference.scoring import Query, Score, score
 from waman.model.config import require_vocab_size
 from waman.model.decoder import Decoder

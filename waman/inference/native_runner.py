@@ -21,6 +21,7 @@ from waman.weights.adapters import Adapter
 _PARTS = 4
 """Matrices of a layer: queries, keys and values; output; up (and gate); down."""
 _KV_BITS = (16, 8)
+HEAD_STEP = 16
 MAX_RANK = 1024
 """WAMAN_MAX_RANK of native/waman.h."""
 
@@ -63,10 +64,14 @@ class _Row(ctypes.Structure):
 
 
 def can_run(decoder: Decoder, *, kv_bits: int) -> bool:
-    """Whether the library computes this decoder with such a cache."""
+    """Whether the library computes this decoder with such a cache.
+
+    Heads whose width is no multiple of 16 take more memory in it than `page_bytes` says, and are left to others.
+    """
     config = decoder.config
     on_cpu = decoder.embedding.weight.device.type == "cpu"
-    return on_cpu and kv_bits in _KV_BITS and config.block != Sequential(norm="after") and can_pack(decoder)
+    whole = config.attention.head_dim % HEAD_STEP == 0
+    return on_cpu and whole and kv_bits in _KV_BITS and config.block != Sequential(norm="after") and can_pack(decoder)
 
 
 class NativeRunner:

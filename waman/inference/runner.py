@@ -8,7 +8,6 @@ from torch import Tensor
 
 from waman.errors import RecipeError
 from waman.model.config import ModelConfig
-from waman.model.decoder import Decoder
 from waman.weights.adapters import Adapter
 
 PAGE_TOKENS = 32
@@ -72,24 +71,3 @@ def page_bytes(config: ModelConfig, *, page_tokens: int = PAGE_TOKENS, kv_bits: 
     heads = config.attention
     of_head = heads.head_dim + SCALE_BYTES if kv_bits == 8 else heads.head_dim * kv_bits // 8
     return 2 * config.num_layers * page_tokens * heads.num_kv_heads * of_head
-
-
-def usual_kv_bits(decoder: Decoder) -> int:
-    """Bits of a number in the dtype that a decoder computes in."""
-    return next(decoder.blocks.parameters()).dtype.itemsize * 8
-
-
-def build_runner(
-    decoder: Decoder,
-    *,
-    num_pages: int,
-    page_tokens: int = PAGE_TOKENS,
-    kv_bits: int | None = None,
-    deterministic: bool = False,
-) -> Runner:
-    """The fastest runner for a decoder. kv_bits: absent, the dtype that it computes in."""
-    from waman.inference.torch_runner import TorchRunner
-
-    return TorchRunner(
-        decoder, num_pages=num_pages, page_tokens=page_tokens, kv_bits=kv_bits, deterministic=deterministic
-    )
