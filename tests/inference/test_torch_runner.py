@@ -9,7 +9,8 @@ from torch import Tensor
 from tests.inference.passes import decoder_of, draw_ids, read_in_passes
 from tests.model.variants import VARIANTS
 from waman.errors import InputError, RecipeError
-from waman.inference.runner import Row, build_runner, page_bytes
+from waman.inference.runner import Row, page_bytes
+from waman.inference.runner_choice import build_runner
 from waman.inference.torch_runner import TorchRunner
 from waman.model.config import Attention, ModelConfig, Swiglu
 from waman.model.decoder import Decoder
