@@ -44,11 +44,11 @@ DOORS = frozenset(
 READERS = frozenset(
     {
         *("waman.crawl.sources.python", "waman.evaluation.report", "waman.weights.configuration"),
-        *("waman.journey.charts", "waman.corpus.card"),
+        *("waman.journey.charts", "waman.corpus.card", "waman.quantization.proof"),
     }
 )
-"""What else callers may import: how Python modules are grouped, readers of what `evaluate` and `pretrain` write, and
-how pages and cards are drawn."""
+"""What else callers may import: how Python modules are grouped, readers of what `evaluate`, `pretrain` and `quantize`
+write, and how pages and cards are drawn."""
 
 TORCH_FREE_ROOMS = frozenset({"crawl", "corpus", "tokens", "tasks"})
 TORCH_FREE_FILES = frozenset({"waman.model.config", "waman.model.count", "waman.model.presets"})

@@ -259,6 +259,8 @@ def trace(
 
 def describe(manifest: Manifest) -> str:
     """The manifest for people: what, how much, from what, at what cost."""
+    from waman.quantization.proof import told
+
     made = f"waman {manifest.waman_version}" + (f" at {manifest.commit[:12]}" if manifest.commit else "")
     lines = [
         f"kind      {manifest.kind}",
@@ -266,6 +268,7 @@ def describe(manifest: Manifest) -> str:
         f"made by   {made}, in {manifest.seconds:.1f} s and {manifest.peak_memory_bytes / 2**20:.0f} MiB",
         f"files     {len(manifest.files)}, {sum(one['bytes'] for one in manifest.files.values()) / 2**20:.1f} MiB",
         f"counts    {json.dumps(manifest.counts, ensure_ascii=False)}",
+        *told(manifest.counts),
         "lineage",
         *_lineage(manifest.inputs, indent="  "),
     ]

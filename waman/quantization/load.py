@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 
 from waman.errors import InputError
-from waman.model.block import Block
 from waman.model.config import ModelConfig
 from waman.model.decoder import Decoder
 from waman.quantization.compressed import Layout, read_layout
@@ -80,7 +79,7 @@ class QuantizedCheckpoint:
         for name in [name for name, _ in module.named_parameters()]:
             parts = [(place, self.matrix(theirs)) for theirs, place in self.checkpoint.parts(prefix + name)]
             if all(isinstance(part, Tensor) for _, part in parts):
-                _set(module, name, self.checkpoint.assemble(prefix + name).to(dtype, copy=True))
+                set_parameter(module, name, self.checkpoint.assemble(prefix + name).to(dtype, copy=True))
         for name in [name for name, one in module.named_parameters() if one.is_meta]:
             parts = [(place, self.matrix(theirs)) for theirs, place in self.checkpoint.parts(prefix + name)]
             for place, part in parts:
@@ -94,12 +93,16 @@ class QuantizedCheckpoint:
             bias = getattr(module.get_submodule(name.removesuffix(_WEIGHT)), "bias", None)
             replace(module, name, kept, bias)
 
-    def block(self, layer: int, dtype: torch.dtype) -> Block:
-        """One block of the decoder."""
-        with torch.device("meta"):
-            block = Block(self.checkpoint.config)
-        self.fill(block, prefix=f"blocks.{layer}.", dtype=dtype)
-        return block.eval()
+    @torch.no_grad()
+    def plain(self, ours: str) -> Tensor:
+        """One of our tensors in float32, dequantized."""
+        parts = [(place, self.matrix(theirs)) for theirs, place in self.checkpoint.parts(ours)]
+        if all(isinstance(part, Tensor) for _, part in parts):
+            return self.checkpoint.assemble(ours).to(torch.float32, copy=True)
+        found = torch.empty(sum(int(part.shape[0]) for _, part in parts), int(parts[0][1].shape[1]))
+        for place, part in parts:
+            place.write(found, part.float() if isinstance(part, Tensor) else part.dequantize())
+        return found
 
     def _require_fit(self) -> None:
         """Every place of the model is there, plain or quantized, and nothing else."""
@@ -118,6 +121,7 @@ class QuantizedCheckpoint:
             raise InputError(f"{self.checkpoint.folder}: the weights do not fit config.json: {'; '.join(problems)}")
 
 
-def _set(module: nn.Module, name: str, value: Tensor) -> None:
+def set_parameter(module: nn.Module, name: str, value: Tensor) -> None:
+    """Gives a parameter, by its path, a value of its own."""
     *path, last = name.split(".")
     setattr(module.get_submodule(".".join(path)), last, nn.Parameter(value, requires_grad=False))

@@ -24,11 +24,11 @@ SHARD_BYTES = 1 << 29
 _TAKEN_ALONG = (*TOKENIZER_FILES, GENERATION_FILE, "about.json")
 _TOKEN_IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
 
-Calibrated = Callable[[str], Quantized | None]
-"""A module's name there -> its matrix, where calibration chose it"""
+Calibrated = Callable[[str], dict[str, Tensor] | None]
+"""A module's name there -> its tensors, where calibration chose them"""
 
 
-def nothing_calibrated(_: str) -> Quantized | None:
+def nothing_calibrated(_: str) -> dict[str, Tensor] | None:
     """Every matrix is rounded by itself."""
     return None
 
@@ -65,7 +65,7 @@ class Writer:
         module, scheme = name.removesuffix(".weight"), self.plan.scheme(name)
         chosen = calibrated(module)
         if chosen is not None:
-            return to_tensors(chosen, module)
+            return chosen
         weight = self._stored(name)
         match scheme:
             case Keep():

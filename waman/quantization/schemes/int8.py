@@ -4,7 +4,7 @@ from torch import Tensor
 
 from waman.quantization.matrix import Quantized
 from waman.quantization.recipe import Int8
-from waman.quantization.schemes.grid import quantize_groups, symmetric
+from waman.quantization.schemes.grid import Search, quantize_groups, symmetric
 
 BITS = 8
 CANDIDATES = 5
@@ -14,7 +14,12 @@ CANDIDATES = 5
 def quantize(weight: Tensor, scheme: Int8) -> Quantized:
     """(outputs, inputs), finite -> 8-bit integers with the scales of least squared error among those tried."""
     group = weight.shape[1] if scheme.group is None else scheme.group
-    return quantize_groups(weight, bits=BITS, group=group, search=symmetric(BITS, candidates=CANDIDATES))
+    return quantize_groups(weight, bits=BITS, group=group, search=search())
+
+
+def search() -> Search:
+    """How a group's scale is found."""
+    return symmetric(BITS, candidates=CANDIDATES)
 
 
 def bits_per_weight(scheme: Int8, inputs: int) -> float:
