@@ -38,13 +38,14 @@ class Vocabulary(Protocol):
 class Matcher:
     """Follows one answer."""
 
-    def __init__(self, matcher: "LLMatcher", *, vocab_size: int) -> None:
+    def __init__(self, matcher: "LLMatcher", *, vocab_size: int, end_ids: frozenset[int]) -> None:
         self._matcher = matcher
         self._vocab_size = vocab_size
+        self._end_ids = end_ids
 
     def fork(self) -> "Matcher":
         """Another answer that goes on from here."""
-        return Matcher(self._matcher.deep_copy(), vocab_size=self._vocab_size)
+        return Matcher(self._matcher.deep_copy(), vocab_size=self._vocab_size, end_ids=self._end_ids)
 
     def allowed(self) -> Tensor:
         """(vocab_size,), bool: the tokens that may come next, those that end an answer among them where it may end."""
@@ -53,6 +54,8 @@ class Matcher:
         mask = np.zeros(self._vocab_size, dtype=bool)
         size = min(len(found), self._vocab_size)
         mask[:size] = found[:size]
+        if not self.may_end:  # at a dead end llguidance lets an answer end that is not whole
+            mask[list(self._end_ids)] = False
         return torch.from_numpy(mask)
 
     def take(self, token_id: int) -> bool:
@@ -72,7 +75,7 @@ class Matcher:
     @property
     def problem(self) -> str:
         """Why it cannot go on; empty where it can."""
-        return str(self._matcher.get_error())
+        return str(self._matcher.get_error()).split("\n<state>")[0]
 
 
 class Constrainer:
@@ -117,14 +120,20 @@ class Constrainer:
         failed, said = llguidance.LLMatcher.validate_grammar_with_warnings(grammar, tokenizer)
         if failed or said:
             raise RecipeError(f"{_name(constraint)}: cannot be enforced as it is written: {' '.join(said)}")
-        matcher = Matcher(llguidance.LLMatcher(tokenizer, grammar, log_level=0), vocab_size=self._vocab_size)
+        compiled = llguidance.LLMatcher(tokenizer, grammar, log_level=0)
+        matcher = Matcher(compiled, vocab_size=self._vocab_size, end_ids=end_ids)
         if matcher.problem:
             raise RecipeError(f"{_name(constraint)}: cannot be enforced as it is written: {matcher.problem}")
         if not bool(matcher.allowed().any()):
-            raise RecipeError(
-                f"{_name(constraint)}: the model's tokens can spell no answer that fits it: {matcher.problem}"
-            )
+            raise RecipeError(f"{_name(constraint)}: the model's tokens can spell no answer that fits it")
         return matcher
+
+
+# A line's end and indentation, so that JSON may be laid out, but not white space without an end, which weak models
+# fall into.
+_SPACE = r"\n?[ ]{0,16}"
+_ANCHOR = "\x02"
+"""A character that no tokenizer joins to the next."""
 
 
 class _Wrapped:
@@ -137,9 +146,29 @@ class _Wrapped:
         self.eos_token_id = min(end_ids)
         self.tokens = list(vocabulary.token_bytes)
         self.special_token_ids = [index for index, spelt in enumerate(self.tokens) if not spelt]
+        self._anchor = vocabulary.encode(_ANCHOR)
+        self._ids = {spelt: index for index, spelt in reversed(list(enumerate(self.tokens))) if spelt}
+        self._longest = max(map(len, self._ids), default=0)
 
     def __call__(self, text: bytes | str) -> list[int]:
-        return self._vocabulary.encode(text if isinstance(text, str) else text.decode())
+        """Tokens of a piece from within a text: exactly its bytes, where encoding alone would put a space before it."""
+        data = text.encode() if isinstance(text, str) else text
+        found = self._vocabulary.encode(_ANCHOR + data.decode())
+        inner = found[len(self._anchor) :]
+        if found[: len(self._anchor)] == self._anchor and b"".join(self.tokens[one] for one in inner) == data:
+            return inner
+        return self._greedily(data)
+
+    def _greedily(self, data: bytes) -> list[int]:
+        """The longest token each time, as far as there are tokens."""
+        found = []
+        while data:
+            size = next((size for size in range(self._longest, 0, -1) if data[:size] in self._ids), None)
+            if size is None:
+                break
+            found.append(self._ids[data[:size]])
+            data = data[size:]
+        return found
 
 
 def _written(constraint: Constraint, matcher: "type[LLMatcher]") -> str:
@@ -151,7 +180,11 @@ def _written(constraint: Constraint, matcher: "type[LLMatcher]") -> str:
                 raise RecipeError(f"json_schema: found {schema!r}, expected a JSON schema: {error}") from error
             if not isinstance(table, dict):
                 raise RecipeError(f"json_schema: found {schema!r}, expected a JSON schema: an object, such as {{}}")
-            return str(matcher.grammar_from_json_schema(table))
+            return str(
+                matcher.grammar_from_json_schema(
+                    table, defaults={"whitespace_pattern": _SPACE}, overrides={"lenient": False}
+                )
+            )
         case Regex(pattern=pattern):
             return str(matcher.grammar_from_regex(pattern))
         case Grammar(rules=rules):

@@ -57,6 +57,7 @@ class LLM:
         self._own_chat_form = {USER, ASSISTANT} <= tokenizer.special_ids.keys()
         self._first_ids = [tokenizer.bos_id] if tokenizer.begins_with_bos else []
         self._cache_bytes, self._kv_bits, self._deterministic = cache_bytes, kv_bits, deterministic
+        self._adapters: set[int] = set()
         self._runner: Runner | None = None
         self._collector: Collector | None = None
 
@@ -161,7 +162,9 @@ class LLM:
         """
         self._collect()
         assert self._runner is not None
-        return self._runner.add_adapter(read_adapter(Path(folder)))
+        number = self._runner.add_adapter(read_adapter(Path(folder)))
+        self._adapters.add(number)
+        return number
 
     def room(self, turns: Sequence[Turn]) -> int:
         """Tokens that are left for the answer to a conversation; under 1 it does not fit."""
@@ -205,16 +208,22 @@ class LLM:
         return found.float()
 
     def _request(self, prompt: str, sampling: Sampling, *, name: str, adapter: int | None = None) -> Request:
+        self._require_added(adapter)
         token_ids = [*self._first_ids, *self.tokenizer.encode(prompt)]
         if not token_ids:
             raise PromptError(f"{name} is empty, and the model has no beginning token: give it a text")
         return Request(token_ids, sampling, self.end_ids, begins_text=False, adapter=adapter, name=name)
 
     def _chat_request(self, turns: Sequence[Turn], sampling: Sampling, *, adapter: int | None = None) -> Request:
+        self._require_added(adapter)
         token_ids, end_ids = self._render_prompt(turns), self.end_ids
         if self._own_chat_form:
             end_ids |= {self.tokenizer.special_ids[name] for name in (USER, ASSISTANT)}
         return Request(token_ids, sampling, end_ids, begins_text=True, adapter=adapter, name="the conversation")
+
+    def _require_added(self, adapter: int | None) -> None:
+        if adapter is not None and adapter not in self._adapters:
+            raise RecipeError(f"adapter: found {adapter}, expected a number that add_adapter gave")
 
     def _stream(self, request: Request) -> Iterator[str]:
         """What is wrong is said at once; what costs memory begins with the first piece."""
