@@ -203,7 +203,7 @@ def _milliseconds(examples: Sequence[Example]) -> tuple[float, float]:
 
 
 def _text(case: Case, scores: Scores) -> str:
-    return write(case.blocks, choose(case.blocks, scores.tolist()), include_tables=True) if len(scores) else ""
+    return write(case.blocks, choose(case.blocks, scores), include_tables=True) if len(scores) else ""
 
 
 if __name__ == "__main__":

@@ -7,10 +7,11 @@ import pytest
 from tests.crawl.test_extract import html, page, run
 from waman.crawl.block_features import CONTEXT_NAMES, NAMES, Measured
 from waman.crawl.block_judge import from_json, shipped, to_json
-from waman.crawl.block_words import CLASS_GROUPS, groups_of_class
+from waman.crawl.block_words import CLASS_GROUPS, TEXT_GROUPS, groups_of_classes, groups_of_texts
 from waman.crawl.blocks import MAX_BLOCK_CHARACTERS, HostilePageError, read_blocks
 from waman.crawl.html import extract_page, links
 from waman.crawl.main_text import write
+from waman.crawl.page_kernels import Points
 from waman.crawl.recipe import ExtractRecipe, Trafilatura, Web
 from waman.document import read_documents, read_drops
 from waman.settings import parse, to_table
@@ -25,6 +26,10 @@ ARTICLE = (
 def lines_of(body: str, *, include_tables: bool = True) -> list[str]:
     blocks = read_blocks(body)
     return write(blocks, list(range(len(blocks.texts))), include_tables=include_tables).split("\n")
+
+
+def points(text: str) -> Points:
+    return np.frombuffer(text.encode("utf-32-le"), np.uint32)
 
 
 def test_blocks_end_where_lines_do_and_inline_elements_add_no_space() -> None:
@@ -45,6 +50,23 @@ print(1)</pre><ul><li>a <p>b</p></li><li>c</li></ul><table><tr><th>k<th>v</tr><t
 def test_what_is_not_shown_is_no_block() -> None:
     body = "<p hidden>a</p><div style='color: red; DISPLAY : none'>b</div><p aria-hidden=true>c</p><script>d</script>e"
     assert lines_of(body) == ["e"]
+
+
+@pytest.mark.parametrize(
+    ("body", "lines"),
+    [
+        ("<p title='<b>\">'>a &lt;b&gt; &amp;amp; c&nbsp;d</p><!-- <p>e</p> --><?f <p> ?>", ["a <b> &amp; c d", "?>"]),
+        ("<script><!-- document.write('<script>x</script>'); --></script>a", ["a"]),
+        ("<script>if (a<!--b) '<script>'; </script>a", []),
+        ("<style>a::after { content: '</p>' }</style><xmp><p>a</p></xmp><iframe><p>b</iframe>c", ["<p>a</p>", "c"]),
+        ("<svg><style>p > a {}</style><title>a</title><link>b</link></svg>c<math><mi>d</math>", ["c"]),
+        ("<template><div>a</div></template><select><option>b</select><textarea><p>c</textarea>d", ["d"]),
+        ('<a"b=c x\'=1 =y "z=">">a</a"b=c>b<p =class id=x>c', ["ab", "c"]),
+        ("<p>a<plaintext><p>b</plaintext>", ["a", "<p>b</plaintext>"]),
+    ],
+)
+def test_what_looks_like_markup_is_read_as_the_parser_does(body: str, lines: list[str]) -> None:
+    assert read_blocks(body).texts == lines
 
 
 def test_a_page_tells_its_title_licence_and_robots_words() -> None:
@@ -69,8 +91,16 @@ def test_a_page_tells_its_title_licence_and_robots_words() -> None:
     ],
 )
 def test_class_names_tell_what_a_container_is_for(names: str, groups: set[str]) -> None:
-    found = groups_of_class(names)
+    before, found = groups_of_classes(points(f"x\0{names}\0")).tolist()
+    assert before == 0
     assert {name for number, name in enumerate(CLASS_GROUPS) if found >> number & 1} == groups
+
+
+def test_words_of_lines_tell_what_they_are_for() -> None:
+    lines = ["3 Kommentare", "Menükarte", "MENÜ ‹ 이전", "댓글을", "a comment" + " " * 141 + "x", "©2020"]
+    found = groups_of_texts(points("\0\0".join(lines) + "\0"), 150).tolist()
+    told = [{name for number, name in enumerate(TEXT_GROUPS) if one >> number & 1} for one in found]
+    assert told == [{"comments"}, set(), {"navigation"}, set(), set(), set()]
 
 
 def test_features_are_what_they_are_called() -> None:
@@ -146,6 +176,8 @@ def test_trafilatura_is_the_other_choice(tmp_path: Path) -> None:
         ("brackets", "<" * 1_000_000),
         ("words for robots", "".join(f"<meta name=robots content=w{number}>" for number in range(50_000))),
         ("quotes without end", "<div class='" * 3_000),
+        ("ends in what is not HTML", "<svg><style>" + "&lt;/style>&lt;xmp>&lt;!--" * 50_000),
+        ("scripts in comments in scripts", "<svg>" + "<script>&lt;!--&lt;script></script>" * 20_000),
     ],
 )
 def test_hostile_pages_take_bounded_time(name: str, body: str) -> None:

@@ -93,11 +93,8 @@ class Measured:
 
     def __init__(self, blocks: Blocks) -> None:
         self.blocks = blocks
-        self.containers: Integers = np.array(blocks.containers, np.int64)
-        self.parents: Integers = np.array(blocks.parents, np.int64)
-        self.kinds: Integers = np.array(blocks.kinds, np.int64)
-        self.starts: Integers = np.array(blocks.starts, np.int64)
-        self.places: Integers = np.array(blocks.places, np.int64)
+        self.containers, self.parents, self.kinds = blocks.containers, blocks.parents, blocks.kinds
+        self.starts, self.places = blocks.starts, blocks.places
         self.stops: Integers = kernels.stops_of(self.parents, self.starts, self.containers)
         self.lengths: Integers = np.array([len(text) for text in blocks.texts], np.int64)
         self.matrix: Array = np.zeros((len(blocks.texts), len(NAMES) + len(CONTEXT_NAMES)), np.float32)
@@ -116,13 +113,13 @@ class Measured:
 
     def _measure(self) -> None:
         blocks, lengths, containers = self.blocks, self.lengths, self.containers
-        links = np.array(blocks.link_characters, np.int64)
+        links = blocks.link_characters
         some = np.maximum(lengths, 1)
         density = links / some
         stops = self._measure_text(density, some)
         sums = np.concatenate(([0], np.cumsum(lengths)))
         around = kernels.inherit(
-            self.parents, self.kinds, np.array(blocks.groups, np.int64), self.starts, self.stops, sums, _KIND_BITS,
+            self.parents, self.kinds, blocks.groups, self.starts, self.stops, sums, _KIND_BITS,
             _TOLD_OF_WIDE, _WIDE, _COMMENTS, _IS_BOX, self.places,
         )[containers]  # fmt: skip
         put_bits, matrix = kernels.put_bits, self.matrix
@@ -131,8 +128,8 @@ class Measured:
         put_bits(around[:, 2], len(CLASS_GROUPS), matrix, _PLACE["near_" + CLASS_GROUPS[0]])
         self._put("boxes_beside", np.minimum(around[:, 3], 30))
         self._put("comments_around", np.minimum(around[:, 4], 5))
-        self._put("depth", np.array(blocks.depths)[containers])
-        words = np.array(blocks.words, np.int64)
+        self._put("depth", blocks.depths[containers])
+        words = blocks.words
         put_bits(words, len(TEXT_GROUPS), matrix, _PLACE["says_" + TEXT_GROUPS[0]])
         self._measure_places(words, sums)
         kernels.put_neighbours(lengths, density, stops, matrix, _PLACE["length-2"])

@@ -251,14 +251,35 @@ def put_alike(places: Column, containers: Column, lengths: Column, links: Column
 def score_trees(matrix: Column, features: Column, thresholds: Column, leaves: Column, scores: Column) -> None:
     """Adds to the scores what each tree's leaf adds. matrix: (blocks, features), scores: (blocks,)."""
     num_trees, depth = features.shape
-    for block in range(len(matrix)):
-        total = 0.0
-        for tree in range(num_trees):
-            leaf = 0
-            for level in range(depth):
-                leaf = 2 * leaf + (1 if matrix[block, features[tree, level]] > thresholds[tree, level] else 0)
-            total += leaves[tree, leaf]
-        scores[block] += total
+    columns = np.ascontiguousarray(matrix.T)  # each question is put to many blocks at once
+    totals = np.zeros(len(matrix))
+    places = np.empty(len(matrix), np.int64)
+    for tree in range(num_trees):
+        places[:] = 0
+        for level in range(depth):
+            column, threshold = columns[features[tree, level]], thresholds[tree, level]
+            for block in range(len(places)):
+                places[block] = 2 * places[block] + (column[block] > threshold)
+        adds = leaves[tree]
+        for block in range(len(places)):
+            totals[block] += adds[places[block]]
+    scores += totals
+
+
+@compiled
+def enclosing(parents: Column, kinds: Column, containers: Column, kind: int, end: int, levels: int) -> Column:
+    """The nearest container of a kind around each, looked for up to an element that ends the search; -1 for none."""
+    found = np.full(len(containers), -1, np.int64)
+    for number in range(len(containers)):
+        container = containers[number]
+        for _ in range(levels):
+            if container < 0 or kinds[container] == end:
+                break
+            if kinds[container] == kind:
+                found[number] = container
+                break
+            container = parents[container]
+    return found
 
 
 @compiled

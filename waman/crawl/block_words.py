@@ -1,8 +1,17 @@
 """Words that tell what a part of a page is for: in its class and id, and in its short lines."""
 
-import re
-from functools import lru_cache
-from itertools import pairwise
+import string
+from collections.abc import Mapping
+from functools import cache
+from itertools import accumulate
+
+import numpy as np
+from numpy.typing import NDArray
+
+from waman.crawl import word_kernels as kernels
+from waman.crawl.page_kernels import Points
+
+Integers = NDArray[np.int64]
 
 # In each group: words of class names and ids. With a star, the word may be part of a longer one.
 _CLASSES = {
@@ -67,62 +76,74 @@ _TEXTS = {
 }
 TEXT_GROUPS = tuple(_TEXTS)
 
-_GROUPS_OF_PART: dict[str, int] = {}
-_GROUPS_OF_STEM: dict[str, int] = {}
-for _number, _words in enumerate(_CLASSES.values()):
-    for _word in _words.split():
-        _GROUPS_OF_PART[_word.rstrip("*")] = _GROUPS_OF_PART.get(_word.rstrip("*"), 0) | 1 << _number
-        if _word.endswith("*"):
-            _GROUPS_OF_STEM[_word[:-1]] = 1 << _number
-_GROUPS_OF_WORD: dict[str, int] = {}
-for _number, _words in enumerate(_TEXTS.values()):
-    for _word in _words.split():
-        _GROUPS_OF_WORD[_word] = _GROUPS_OF_WORD.get(_word, 0) | 1 << _number
-_TOLD_WORDS = frozenset(_GROUPS_OF_WORD)
-_WORD = re.compile(r"[\w©-]+")
-_PART = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
-_STEM = re.compile("|".join(sorted(_GROUPS_OF_STEM, key=lambda stem: (-len(stem), stem))))
-_STATE = re.compile(
-    r"(?:category|tag|format|type|status|has|no|not|is|with|without|post-type|lang|language|highlight|comments?-(?:open|closed|status)"
-    r"|ping|hentry|js|col|lg|md|sm|xs)(?:[-_]|$)"
+_STATES = (
+    "category tag format type status has no not is with without post-type lang language highlight"
+    " comment-open comment-closed comment-status comments-open comments-closed comments-status"
+    " ping hentry js col lg md sm xs"
 )
-"""Class names that tell of a post's state, category or place in a grid, not of what the element is for."""
+"""How class names begin that tell of a post's state, category or place in a grid, not of what the element is for."""
 _MAX_NAME_CHARACTERS = 80
 _MAX_NAMES = 24
 _MAX_PARTS = 6
 """Parts of a name above which it is a heading's text made an id."""
 _BODY = 1 << CLASS_GROUPS.index("body")
+_TOLD_POINTS = 0x20000
+"""Code points that are told apart; what lies beyond are rare ideographs."""
 
 
-@lru_cache(maxsize=20_000)
-def groups_of_class(names: str) -> int:
-    """The groups (a bit each) whose words the class names and the id of an element contain."""
-    groups = 0
-    for name in names.split()[:_MAX_NAMES]:
-        groups |= _groups_of_name(name[:_MAX_NAME_CHARACTERS])
-    return groups
+def groups_of_classes(names: Points) -> Integers:
+    """The groups (a bit each) whose words the class names and the id of elements hold: (elements,).
+
+    names: code points, those of each element with a NUL behind them.
+    """
+    limits = _MAX_NAMES, _MAX_NAME_CHARACTERS, _MAX_PARTS
+    return kernels.groups_of_names(names, *_class_words(), limits, _BODY)
 
 
-@lru_cache(maxsize=20_000)
-def _groups_of_name(name: str) -> int:
-    if _STATE.match(name):
-        return 0
-    groups = 0
-    parts = [part.lower() for part in _PART.findall(name)]
-    if len(parts) > _MAX_PARTS:
-        return 0
-    for part in parts:
-        groups |= _GROUPS_OF_PART.get(part, 0)
-    for first, second in pairwise(parts):
-        groups |= _GROUPS_OF_PART.get(first + second, 0) & _BODY
-    for stem in _STEM.findall(name.lower()):
-        groups |= _GROUPS_OF_STEM[stem]
-    return groups
+def groups_of_texts(lines: Points, max_characters: int) -> Integers:
+    """The groups (a bit each) whose words lines hold, none for those of more characters: (lines,).
+
+    lines: code points, those of each line with a NUL behind them; empty lines are passed over.
+    """
+    return kernels.groups_of_lines(lines, _text_words(), max_characters)
 
 
-def groups_of_text(line: str) -> int:
-    """The groups (a bit each) whose words a line contains."""
-    groups = 0
-    for word in _TOLD_WORDS.intersection(_WORD.findall(line.lower())):
-        groups |= _GROUPS_OF_WORD[word]
-    return groups
+@cache
+def _class_words() -> tuple[kernels.Words, kernels.Words, kernels.Words]:
+    """Parts of names, their beginnings, and what tells of a state."""
+    parts: dict[str, int] = {}
+    stems: dict[str, int] = {}
+    for number, words in enumerate(_CLASSES.values()):
+        for word in words.split():
+            part = word.rstrip("*")
+            parts[part] = parts.get(part, 0) | 1 << number
+            if word != part:
+                stems[part] = 1 << number
+    letters = {character: character.lower() for character in string.ascii_letters + "-"}
+    small = {character: character for character in string.ascii_lowercase + "-"}
+    return _tree(parts, letters), _tree(stems, letters), _tree(dict.fromkeys(_STATES.split(), 1), small)
+
+
+@cache
+def _text_words() -> kernels.Words:
+    groups: dict[str, int] = {}
+    for number, words in enumerate(_TEXTS.values()):
+        for word in words.split():
+            groups[word] = groups.get(word, 0) | 1 << number
+    characters = map(chr, range(_TOLD_POINTS))
+    return _tree(groups, {one: one.lower() for one in characters if one.isalnum() or one in "_©-"})
+
+
+def _tree(groups: Mapping[str, int], letters: Mapping[str, str]) -> kernels.Words:
+    """Words with their groups; `letters` are the characters that stand in words, with those that they are taken for."""
+    symbols = {letter: number + 2 for number, letter in enumerate(sorted(set("".join(groups))))}
+    table = np.full(ord(max(letters)) + 1, kernels.NO_LETTER, np.uint8)
+    for character, letter in letters.items():
+        table[ord(character)] = symbols.get(letter, kernels.OTHER_LETTER)
+    states = {prefix: 0 for word in groups for prefix in accumulate(word, initial="")}
+    states = {prefix: number for number, prefix in enumerate(sorted(states))}
+    next_states = np.full((len(states), len(symbols) + 2), -1, np.int16)
+    for prefix, state in states.items():
+        if prefix:
+            next_states[states[prefix[:-1]], symbols[prefix[-1]]] = state
+    return kernels.Words(table, next_states, np.array([groups.get(prefix, 0) for prefix in states], np.int64))

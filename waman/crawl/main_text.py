@@ -1,8 +1,13 @@
 """The main text of a page: its blocks, judged one by one, and those that are kept written as lines."""
 
+from collections.abc import Sequence
+
+import numpy as np
+
+from waman.crawl import block_kernels as kernels
 from waman.crawl.block_features import Measured
-from waman.crawl.block_judge import shipped
-from waman.crawl.blocks import BLOCKS, HEADINGS, Blocks
+from waman.crawl.block_judge import Scores, shipped
+from waman.crawl.blocks import BLOCKS, HEADINGS, PREFORMATTED, Blocks
 
 _THRESHOLD = 0.0
 """Log odds from which a block is kept."""
@@ -15,6 +20,8 @@ _FEWEST_CHARACTERS = 100
 _NEARLY = 1.5
 """How far below the likeliest block the others may then lie."""
 _CELLS = frozenset(BLOCKS.index(name) for name in ("td", "th"))
+_LEVELS = 8
+"""Containers around a block that are looked at for the row or the item it is in."""
 _TABLE, _ROW, _ITEM = (BLOCKS.index(name) for name in ("table", "tr", "li"))
 
 
@@ -23,61 +30,51 @@ def main_text(blocks: Blocks, *, include_tables: bool) -> str:
     if not blocks.texts:
         return ""
     scores = shipped().score(Measured(blocks))
-    return write(blocks, choose(blocks, scores.tolist()), include_tables=include_tables)
+    return write(blocks, choose(blocks, scores), include_tables=include_tables)
 
 
-def choose(blocks: Blocks, scores: list[float]) -> list[int]:
+def choose(blocks: Blocks, scores: Scores) -> list[int]:
     """The blocks that are kept, by their log odds."""
     threshold = _THRESHOLD
-    if (
-        sum(len(text) for text, score in zip(blocks.texts, scores, strict=True) if score > threshold)
-        < _FEWEST_CHARACTERS
-    ):
-        threshold = min(threshold, max(scores) - _NEARLY)
+    lengths = np.array([len(text) for text in blocks.texts])
+    if lengths[scores > threshold].sum() < _FEWEST_CHARACTERS:
+        threshold = min(threshold, float(scores.max()) - _NEARLY)
     kept: list[int] = []
     followed = False
-    for number in range(len(scores) - 1, -1, -1):
-        kind = blocks.kinds[blocks.containers[number]]
+    kinds = blocks.kinds[blocks.containers]
+    for number, score, kind in zip(range(len(scores))[::-1], scores[::-1].tolist(), kinds[::-1].tolist(), strict=True):
         bar = threshold
         if followed and kind in HEADINGS:
             bar = min(bar, _TITLE_THRESHOLD if kind == HEADINGS[0] else _HEADING_THRESHOLD)
-        followed = scores[number] > bar
+        followed = score > bar
         if followed:
             kept.append(number)
     return kept[::-1]
 
 
-def write(blocks: Blocks, kept: list[int], *, include_tables: bool) -> str:
+def write(blocks: Blocks, kept: Sequence[int], *, include_tables: bool) -> str:
     """The kept blocks as lines: a mark before the items of lists, the cells of a row in one line."""
     lines: list[str] = []
     row = item = -1
-    for number in kept:
-        container = blocks.containers[number]
+    containers = blocks.containers[kept]
+    kinds = blocks.kinds[containers].tolist()
+    rows, items = (
+        kernels.enclosing(blocks.parents, blocks.kinds, containers, kind, _TABLE, _LEVELS).tolist()
+        for kind in (_ROW, _ITEM)
+    )
+    for number, kind, table_row, list_item in zip(kept, kinds, rows, items, strict=True):
         text = blocks.texts[number]
-        table_row = _enclosing(blocks, container, _ROW, _TABLE)
         if table_row >= 0:
             if not include_tables:
                 continue
-            if table_row == row and blocks.kinds[container] in _CELLS:
+            if table_row == row and kind in _CELLS:
                 lines[-1] = f"{lines[-1]} | {text}"
                 continue
             row = table_row
         else:
             row = -1
-        list_item = _enclosing(blocks, container, _ITEM, _TABLE)
-        if list_item >= 0 and list_item != item and not blocks.is_preformatted(number):
+        if list_item >= 0 and list_item != item and kind not in PREFORMATTED:
             text = f"- {text}"
         item = list_item
         lines.append(text)
     return "\n".join(lines)
-
-
-def _enclosing(blocks: Blocks, container: int, kind: int, end: int) -> int:
-    """The nearest container of a kind around one, looked for up to an element that ends the search; -1 for none."""
-    for _ in range(8):
-        if container < 0 or blocks.kinds[container] == end:
-            return -1
-        if blocks.kinds[container] == kind:
-            return container
-        container = blocks.parents[container]
-    return -1
