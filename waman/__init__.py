@@ -17,7 +17,7 @@ _PLACES = {
     "ablate": "waman.ablation.ablate",
     "choose": "waman.planning.choose",
     "compose": "waman.instruction.compose",
-    "convert": "waman.weights.convert",
+    "convert": "waman.quantization.convert",
     "demo": "waman.journey.demo",
     "evaluate": "waman.evaluation.evaluate",
     "extend_tokenizer": "waman.weights.extend_tokenizer",

@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ MIXED = QuantizeRecipe(
         ModuleScheme("*.v_proj", Int8()),
     ),
 )
-PROMPT = [1, 300, 7, 44, 260, 301, 12]
+PROMPT = (1, 300, 7, 44, 260, 301, 12)
 
 
 def made(recipe: QuantizeRecipe, source: Path, out: Path) -> Path:
@@ -50,8 +51,8 @@ def exact(folder: Path) -> Decoder:
 
 
 @torch.no_grad()
-def greedy(decoder: Decoder, count: int) -> list[int]:
-    ids = list(PROMPT)
+def greedy(decoder: Decoder, count: int, prompt: Sequence[int] = PROMPT) -> list[int]:
+    ids = list(prompt)
     for _ in range(count):
         ids.append(int(decoder(torch.tensor([ids]))[0, -1].argmax()))
     return ids

@@ -350,7 +350,7 @@ VERBS: tuple[Verb, ...] = (
         "convert",
         "Write a model in another form: Hugging Face, Meta, GGUF; merge adapters; read SentencePiece.",
         "waman.weights.recipe:ConvertRecipe",
-        "waman.weights.convert:convert",
+        "waman.quantization.convert:convert",
         (
             Input("model", "A Hugging Face directory, one of Meta's, a GGUF file, or a SentencePiece model."),
             Input("adapter", "PEFT LoRA directories to merge, in this order.", ("files",), many=True, optional=True),

@@ -47,7 +47,7 @@ def replace(decoder: nn.Module, ours: str, parts: Sequence[tuple[Place, Matrix |
     """Puts a quantized module where a plain one was. parts: their matrices, each with its rows of ours."""
     *path, name = ours.removesuffix(_WEIGHT).split(".")
     parent = decoder.get_submodule(".".join(path))
-    matrices = [_in_our_order(place, part) for place, part in parts]
+    matrices = [in_our_order(place, part) for place, part in parts]
     if ours == EMBEDDING:
         (matrix,) = matrices
         assert not isinstance(matrix, Tensor)
@@ -56,7 +56,8 @@ def replace(decoder: nn.Module, ours: str, parts: Sequence[tuple[Place, Matrix |
     setattr(parent, name, QuantizedLinear(matrices, None if bias is None else bias.detach()))
 
 
-def _in_our_order(place: Place, part: Matrix | Tensor) -> Matrix | Tensor:
+def in_our_order(place: Place, part: Matrix | Tensor) -> Matrix | Tensor:
+    """One of their matrices with its rows as they follow each other in ours."""
     if isinstance(place.rows, slice):
         return part
     order = torch.argsort(place.rows)

@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +15,11 @@ from waman.dataflow import Counts
 from waman.draft import begin
 from waman.errors import InputError
 from waman.model.config import ModelConfig
+from waman.model.count import num_parameters
 from waman.tokens.sentencepiece import MODEL_FILE, convert_model
 from waman.weights import safetensors
 from waman.weights.adapters import merge, read_adapter
-from waman.weights.gguf import exact_dtype, load_gguf, save_gguf
+from waman.weights.gguf import Stored, exact_dtype, load_gguf, save_gguf
 from waman.weights.gguf_tokenizer import read_entry, restore_tokenizer
 from waman.weights.huggingface import (
     TOKENIZER_FILES,
@@ -42,9 +43,15 @@ class Source:
     """A model as it was found: a decoder's state, in the type in which it is stored."""
 
     config: ModelConfig
-    state: dict[str, Tensor]
+    state: Mapping[str, Tensor]
     tokenizer: Path | None
     """a directory with tokenizer.json, where the model brings a tokenizer"""
+    stored: Stored | None = None
+    """how a quantized source holds its matrices"""
+
+
+ReadQuantized = Callable[[Path], Source | None]
+"""Opens a Hugging Face directory whose weights are quantized; None where they are not."""
 
 
 def convert(
@@ -54,6 +61,7 @@ def convert(
     adapter: Sequence[Artifact] = (),
     out: Path,
     replace: bool = False,
+    read_quantized: ReadQuantized | None = None,
 ) -> Artifact:
     """Writes a model in the form that the recipe names: kind weights, meta, gguf or tokenizer.
 
@@ -71,7 +79,12 @@ def convert(
         if isinstance(recipe.format, TokenizerJson):
             nearest = recipe.format.ids == "nearest"
             return draft.finish(counts=convert_model(_model_file(model.path), draft.path, nearest=nearest))
-        source = _read(model, recipe, scratch)
+        source = _read(model, recipe, scratch, read_quantized)
+        if adapter and source.stored is not None:
+            raise InputError(
+                f"{model.path}: its weights are quantized, an adapter merged into them would be rounded away; merge it "
+                "into the original and quantize that"
+            )
         for one in adapter:
             named = to_hugging_face(source.state, source.config)
             merge(read_adapter(one.path), named)
@@ -94,13 +107,14 @@ def _kind_written(recipe: ConvertRecipe) -> str:
 # Reading
 
 
-def _read(model: Artifact, recipe: ConvertRecipe, scratch: Path) -> Source:
+def _read(model: Artifact, recipe: ConvertRecipe, scratch: Path, read_quantized: ReadQuantized | None) -> Source:
     """The form is read off the files."""
     path = model.path
     if path.suffix == ".gguf" and path.is_file():
         return _read_gguf(path, scratch)
     if (path / "config.json").is_file():
-        return _read_hugging_face(path)
+        quantized = read_quantized(path) if read_quantized is not None else None
+        return quantized or _read_hugging_face(path)
     if (path / PARAMS_FILE).is_file() or any(path.glob(SHARDS)):
         return _read_meta(path, recipe, scratch)
     files = sorted(path.glob("*.gguf")) if path.is_dir() else []
@@ -154,7 +168,7 @@ def _model_file(path: Path) -> Path:
 
 
 def _write(recipe: ConvertRecipe, source: Source, folder: Path) -> Counts:
-    counts: Counts = {"parameters": sum(tensor.numel() for tensor in source.state.values())}
+    counts: Counts = {"parameters": num_parameters(source.config)}
     match recipe.format:
         case HuggingFace(dtype=name):
             dtype = _dtype(source, name)
@@ -172,7 +186,15 @@ def _write(recipe: ConvertRecipe, source: Source, folder: Path) -> Counts:
                 entry = read_entry(source.tokenizer, nearest=wanted == "nearest")
                 entry = entry.padded(source.config.vocab_size or 0)
             label = f"{counts['parameters'] / 1e6:.1f}M"
-            types = save_gguf(folder / GGUF_FILE, source.state, source.config, kind=kind, tokenizer=entry, name=label)
+            types = save_gguf(
+                folder / GGUF_FILE,
+                source.state,
+                source.config,
+                kind=kind,
+                tokenizer=entry,
+                name=label,
+                stored=source.stored,
+            )
             return counts | {"tensors": types}
     raise AssertionError(recipe.format)
 

@@ -1,12 +1,13 @@
 """GGUF, llama.cpp's format: weights in plain or quantized types with the tokenizer beside them, and plain ones back."""
 
 import contextlib
+import math
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -30,6 +31,8 @@ _FALLBACK: GgufType = "F16"
 """The type of a matrix whose rows are no multiple of a quantized type's block, as in llama.cpp."""
 _TORCH_TYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 _PACKED = ("Q8_0", "Q4_0")
+_BLOCK = 32
+"""Inputs that share a scale in both."""
 _CHUNK_ELEMENTS = 1 << 24
 """Quantized at a time, so that a large embedding needs no second copy in fp32."""
 _NOT_OURS = ("tokenizer.", "general.", "GGUF.")
@@ -48,6 +51,52 @@ class Opened:
     metadata: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Blocks:
+    """A matrix that lies on llama.cpp's grid already: 32 inputs share a scale, around 0."""
+
+    bits: int
+    """4 or 8"""
+    integers: Tensor
+    """(outputs, inputs) int8"""
+    scales: Tensor
+    """(outputs, inputs / 32) float16"""
+
+    @property
+    def kind(self) -> GgufType:
+        """llama.cpp's name of the grid."""
+        return "Q4_0" if self.bits == 4 else "Q8_0"
+
+    @property
+    def shape(self) -> torch.Size:
+        """(outputs, inputs)"""
+        return self.integers.shape
+
+    def to_neighbours(self, num_heads: int) -> "Blocks":
+        """With the rows of each head in llama.cpp's order."""
+        integers, scales = (to_neighbours(one, num_heads) for one in (self.integers, self.scales))
+        return Blocks(self.bits, integers, scales)
+
+    def encoded(self) -> Any:
+        """The bytes, as a numpy array."""
+        scales = self.scales.reshape(-1, 1).contiguous().view(torch.uint8)
+        grouped = self.integers.reshape(-1, _BLOCK)
+        if self.bits == 4:
+            codes = (grouped + 8).view(torch.uint8)
+            return torch.cat([scales, codes[:, : _BLOCK // 2] | codes[:, _BLOCK // 2 :] << 4], dim=1).numpy()
+        return torch.cat([scales, grouped.view(torch.uint8)], dim=1).numpy()
+
+
+class Stored(Protocol):
+    """How a quantized source holds its matrices."""
+
+    def blocks(self, ours: str, rows: slice) -> Blocks | None:
+        """Rows of one of our tensors, where they lie on llama.cpp's grid."""
+
+    def kept(self, ours: str, rows: slice) -> GgufType | None:
+        """The type of rows that were not quantized; None where they were."""
+
+
 def save_gguf(
     path: Path,
     state: Mapping[str, Tensor],
@@ -56,10 +105,13 @@ def save_gguf(
     kind: GgufType,
     tokenizer: Entry | None,
     name: str,
+    stored: Stored | None = None,
 ) -> dict[str, int]:
     """Writes the file, whole or not at all, one tensor at a time; returns the number of tensors of each type.
 
-    Matrices are of the type `kind`, vectors and learned positions stay F32. Equal weights give equal bytes.
+    Matrices are of the type `kind`, vectors and learned positions stay F32. Of a quantized source (`stored`), in a
+    quantized `kind`, what lies on llama.cpp's grids is written as it is and what was kept stays kept. Equal weights
+    give equal bytes.
     Raises RecipeError for a model that llama.cpp does not compute, ExtraError without the package `gguf`.
     """
     gguf = library()
@@ -72,21 +124,21 @@ def save_gguf(
     _add_metadata(writer, architecture, config)
     (tokenizer or Entry.none()).add_to(writer)
     counts: dict[str, int] = {}
-    for theirs, tensor in _named(architecture, state, config):
-        chosen = _type_of(theirs, tensor, kind, gguf)
+    held = stored if kind in _PACKED else None
+    for theirs, tensor, chosen in _named(architecture, state, config, kind, held):
         counts[chosen] = counts.get(chosen, 0) + 1
         block, size = gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType[chosen]]
-        num_bytes = tensor.numel() // block * size
+        num_bytes = math.prod(tensor.shape) // block * size
         writer.add_tensor_info(theirs, tensor.shape, None, num_bytes, gguf.GGMLQuantizationType[chosen])
     try:
         writer.write_header_to_file(partial)
         writer.write_kv_data_to_file()
         writer.write_ti_data_to_file()
         file = writer.fout[0]
-        for theirs, tensor in _named(architecture, state, config):
+        for _, tensor, chosen in _named(architecture, state, config, kind, held):
             writer.write_padding(file, file.tell())
             # not write_tensor_data: on a full disk its error does not say so
-            file.write(_encoded(tensor, _type_of(theirs, tensor, kind, gguf), gguf).data)
+            file.write(_encoded(tensor, chosen, gguf).data)
         writer.write_padding(file, file.tell())
         file.flush()
         os.fsync(file.fileno())
@@ -157,26 +209,35 @@ def _add_metadata(writer: Any, architecture: Architecture, config: ModelConfig) 
 
 
 def _named(
-    architecture: Architecture, state: Mapping[str, Tensor], config: ModelConfig
-) -> Iterator[tuple[str, Tensor]]:
-    """Tensors under llama.cpp's names, views where nothing is reordered."""
+    architecture: Architecture, state: Mapping[str, Tensor], config: ModelConfig, kind: GgufType, stored: Stored | None
+) -> Iterator[tuple[str, Tensor | Blocks, GgufType]]:
+    """Tensors under llama.cpp's names with their types, views where nothing is reordered."""
     for piece in architecture.pieces(config):
+        blocks = None if stored is None else stored.blocks(piece.ours, piece.rows)
+        if blocks is not None:
+            ordered = blocks if piece.num_heads is None else blocks.to_neighbours(piece.num_heads)
+            yield piece.theirs, ordered, ordered.kind
+            continue
+        kept = None if stored is None else stored.kept(piece.ours, piece.rows)
         tensor = state[piece.ours].detach()[piece.rows]
-        yield piece.theirs, tensor if piece.num_heads is None else to_neighbours(tensor, piece.num_heads)
+        tensor = tensor if piece.num_heads is None else to_neighbours(tensor, piece.num_heads)
+        yield piece.theirs, tensor, _type_of(piece.theirs, tensor, kept or kind)
     position = config.position
     if isinstance(position, Rope) and isinstance(position.scaling, Llama3):
-        yield ROPE_FACTORS, torch.tensor(rope_factors(position.scaling, position.theta, config.attention.head_dim))
+        factors = torch.tensor(rope_factors(position.scaling, position.theta, config.attention.head_dim))
+        yield ROPE_FACTORS, factors, "F32"
 
 
-def _type_of(name: str, tensor: Tensor, kind: GgufType, gguf: ModuleType) -> str:
+def _type_of(name: str, tensor: Tensor, kind: GgufType) -> GgufType:
     if tensor.dim() < 2 or name == "position_embd.weight":
         return "F32"
-    block, _ = gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType[kind]]
-    return kind if tensor.shape[-1] % block == 0 else _FALLBACK
+    return kind if kind not in _PACKED or tensor.shape[-1] % _BLOCK == 0 else _FALLBACK
 
 
-def _encoded(tensor: Tensor, kind: str, gguf: ModuleType) -> Any:
+def _encoded(tensor: Tensor | Blocks, kind: str, gguf: ModuleType) -> Any:
     """The tensor's bytes as llama.cpp lays them out, as a numpy array."""
+    if isinstance(tensor, Blocks):
+        return tensor.encoded()
     tensor = tensor.detach().cpu().contiguous()
     if kind in _TORCH_TYPES:
         return tensor.to(_TORCH_TYPES[kind]).view(torch.uint8).numpy()
