@@ -15,20 +15,100 @@ if TYPE_CHECKING:
 
 def generate(
     model: Annotated[Path, typer.Argument(help="A weights artifact or a Hugging Face directory.")],
-    prompt: Annotated[str, typer.Argument(help="The text to go on from; '-' reads it from standard input.")],
-    max_tokens: Annotated[int, typer.Option(help="Tokens to write at most.")] = 128,
-    temperature: Annotated[float, typer.Option(help="0 always takes the most likely token.")] = 0.8,
-    top_p: Annotated[float, typer.Option(help="Draw from the likeliest tokens that hold this probability.")] = 0.95,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same text.")] = 0,
+    prompt: Annotated[
+        str | None, typer.Argument(help="The text to go on from; '-' reads it from standard input.")
+    ] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Tokens to write at most; else 128.")] = None,
+    temperature: Annotated[float | None, typer.Option(help="0 takes the most likely token; else 0.8.")] = None,
+    top_p: Annotated[
+        float | None, typer.Option(help="Draw from the likeliest tokens that hold this probability; else 0.95.")
+    ] = None,
+    top_k: Annotated[int | None, typer.Option(help="Draw from this many of the likeliest tokens.")] = None,
+    min_p: Annotated[
+        float | None, typer.Option(help="Leave out what is less likely than this share of the likeliest.")
+    ] = None,
+    repetition_penalty: Annotated[float | None, typer.Option(help="Above 1: repeat less.")] = None,
+    seed: Annotated[int | None, typer.Option(help="The same seed gives the same text; else 0.")] = None,
     stop: Annotated[list[str] | None, typer.Option(help="Stop before this text. May be repeated.")] = None,
+    num_samples: Annotated[int | None, typer.Option(help="How many completions.")] = None,
+    logprobs: Annotated[
+        int | None, typer.Option(help="With --json: log-probabilities, and those of so many alternatives.")
+    ] = None,
+    json_schema: Annotated[
+        str | None, typer.Option(metavar="FILE", help="The answer is JSON of this schema (a file, or {...}).")
+    ] = None,
+    regex: Annotated[str | None, typer.Option(help="The answer matches this expression.")] = None,
+    grammar: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The answer is a sentence of this grammar (Lark).")
+    ] = None,
+    adapter: Annotated[Path | None, typer.Option(metavar="DIR", help="A LoRA adapter (PEFT).")] = None,
+    sample: Annotated[
+        str | None, typer.Option(help="In place of a prompt: mail, code, dialogue, shell, or a .toml.")
+    ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="FIELD=VALUE", help="Any other field of sampling; see docs/inference.md."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="All that is known of the completions, as JSON.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
-    """Complete a prompt, streamed as it is written."""
+    """Complete a prompt, streamed as it is written; or show a sample of mail, code, dialogue or shell."""
+    from waman import settings
+    from waman.errors import InputError
     from waman.inference.generate import generate as run
+    from waman.inference.generate import show_sample
     from waman.inference.recipe import Sampling
 
-    sampling = Sampling(max_tokens=max_tokens, temperature=temperature, top_p=top_p, seed=seed, stop=tuple(stop or ()))
-    run(sampling, model=model, prompt=prompt)
+    if (prompt is None) == (sample is None):
+        raise InputError("found " + ("neither" if prompt is None else "both") + " a prompt and --sample; give one")
+    if sample is not None and as_json:
+        raise InputError("--sample shows texts: leave out --json, or give a prompt")
+    given = {
+        "max_tokens": max_tokens,
+        "temperature": temperature,
+        "top_p": top_p,
+        "top_k": top_k,
+        "min_p": min_p,
+        "repetition_penalty": repetition_penalty,
+        "seed": seed,
+        "stop": stop or None,
+        "num_samples": num_samples,
+        "logprobs": logprobs,
+        "constraint": _constraint(json_schema=json_schema, regex=regex, grammar=grammar),
+    }
+    table = {name: value for name, value in given.items() if value is not None}
+
+    def change(usual: Sampling) -> Sampling:
+        return settings.parse(Sampling, settings.apply_overrides(settings.to_table(usual) | table, overrides or ()))
+
+    if sample is not None:
+        show_sample(sample, model=model, change=change, adapter=adapter)
+    elif prompt is not None:
+        usual = Sampling(max_tokens=128, temperature=0.8, top_p=0.95)
+        run(change(usual), model=model, prompt=prompt, adapter=adapter, as_json=as_json)
+
+
+def _constraint(*, json_schema: str | None, regex: str | None, grammar: Path | None) -> dict[str, str] | None:
+    from waman.errors import InputError
+
+    given = [option for option in (json_schema, regex, grammar) if option is not None]
+    if len(given) > 1:
+        raise InputError("--json-schema, --regex, --grammar: an answer has one form; give one of them")
+    if json_schema is not None:
+        inline = json_schema.lstrip().startswith("{")
+        return {"kind": "json_schema", "schema": json_schema if inline else _read(Path(json_schema))}
+    if regex is not None:
+        return {"kind": "regex", "pattern": regex}
+    return None if grammar is None else {"kind": "grammar", "rules": _read(grammar)}
+
+
+def _read(path: Path) -> str:
+    from waman.errors import InputError
+
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read: {error}; give a text file") from error
 
 
 def chat(

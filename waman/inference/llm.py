@@ -170,9 +170,14 @@ class LLM:
         """Tokens that are left for the answer to a conversation; under 1 it does not fit."""
         return self.context_length - len(self._render_prompt(turns))
 
+    @property
+    def chats(self) -> bool:
+        """Whether the model has a chat form."""
+        return self._own_chat_form or self.tokenizer.chat_template is not None
+
     def require_chat_form(self) -> None:
         """Raises PromptError where the model was not made to chat."""
-        if not self._own_chat_form and self.tokenizer.chat_template is None:
+        if not self.chats:
             raise PromptError("the model has no chat form: it was not tuned to answer; use generate")
 
     def score(self, pairs: Sequence[tuple[str, str]]) -> list[Score]:

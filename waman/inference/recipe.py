@@ -1,7 +1,7 @@
 """How tokens are chosen. Imports no library beside the standard one."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from waman.errors import RecipeError
 
@@ -119,3 +119,29 @@ class Sampling:
             raise RecipeError(
                 "stop, stop_ids: they would end an answer before its constraint is fulfilled; leave out one of the two"
             )
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One piece of a demonstration."""
+
+    title: str
+    """what it shows"""
+    text: str
+    """what the model goes on from"""
+    question: str | None = None
+    """what a model that chats is asked in place of it; absent: where a conversation does not fit"""
+
+
+@dataclass(frozen=True)
+class SampleRecipe:
+    """A demonstration: prompts, and how they are answered."""
+
+    prompts: tuple[Prompt, ...] = ()
+    """one after the other"""
+    sampling: Sampling = field(default_factory=Sampling)
+    """how the completions are drawn"""
+
+    def __post_init__(self) -> None:
+        if not self.prompts:
+            raise RecipeError("prompts: found none, expected at least one with a title and a text")
