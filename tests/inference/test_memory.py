@@ -8,7 +8,7 @@ from tests.model.variants import TINY
 from waman.errors import InputError, PromptError, RecipeError
 from waman.inference import memory
 from waman.inference.load import load
-from waman.inference.memory import free_bytes, pages_for, require_room
+from waman.inference.memory import free_bytes, pages_for, require_room, untouched
 from waman.inference.runner import page_bytes
 from waman.inference.torch_runner import TorchRunner
 from waman.model.count import num_parameters
@@ -84,3 +84,18 @@ def test_what_is_free_is_the_least_of_the_machines_and_the_containers(
     (tmp_path / "memory.max").write_text("max\n")
     free = free_bytes(torch.device("cpu"))
     assert free is None or free > 10**6
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").is_file(), reason="needs Linux's count of pages in memory")
+def test_pages_take_memory_only_once_they_are_used() -> None:
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+    before = resident()
+    found = untouched((1000, 100_000), torch.bfloat16, torch.device("cpu"))
+    assert resident() - before < 20_000_000
+    assert found.data_ptr() % 64 == 0
+    assert (found.shape, found.dtype) == ((1000, 100_000), torch.bfloat16)
+    found[500:700] = 1.0
+    assert 40_000_000 <= resident() - before < 60_000_000
+    assert float(found[499:501].float().sum()) == 100_000

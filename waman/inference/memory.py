@@ -1,8 +1,12 @@
 """How much memory is free for a cache, and how many pages a budget buys."""
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from waman.errors import InputError, RecipeError
 from waman.inference.runner import PAGE_TOKENS, page_bytes
@@ -12,6 +16,7 @@ from waman.model.count import num_parameters
 SHARE = 0.5
 """Of what is free, where no budget is given: the passes themselves and other programs need some."""
 _GROUP = Path("/sys/fs/cgroup")
+_ALIGNMENT = 64
 
 
 def free_bytes(device: torch.device) -> int | None:
@@ -67,6 +72,16 @@ def require_room(
         f"{config.context_length} tokens take {needed:,} bytes, {free:,} are free: "
         + (f"it takes {', '.join(fitting)}" if fitting else "no form of it fits; take a smaller model or free memory")
     )
+
+
+def untouched(shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Zeros that take memory only where something is written, on a CPU; aligned to 64 bytes."""
+    if device.type != "cpu":
+        return torch.zeros(tuple(shape), dtype=dtype, device=device)
+    size = math.prod(shape) * dtype.itemsize
+    raw = torch.from_numpy(np.zeros(size + _ALIGNMENT, dtype=np.uint8))
+    start = -raw.data_ptr() % _ALIGNMENT
+    return raw[start : start + size].view(dtype).view(tuple(shape))
 
 
 def _available(path: Path) -> int | None:

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from waman.errors import RecipeError
+from waman.inference.memory import untouched
 from waman.inference.runner import KV_BITS
 from waman.model.config import ModelConfig
 
@@ -34,11 +35,9 @@ class PageStore:
         shape = (config.attention.num_kv_heads, num_pages, page_tokens, config.attention.head_dim)
         kept_as = torch.int8 if kv_bits == 8 else _floating(kv_bits, dtype)
         # Zeros, since what stands beyond a sequence's end is read, though with weight 0.
-        self._numbers = [
-            [torch.zeros(shape, dtype=kept_as, device=device) for _ in range(2)] for _ in range(config.num_layers)
-        ]
+        self._numbers = [[untouched(shape, kept_as, device) for _ in range(2)] for _ in range(config.num_layers)]
         self._scales = [
-            [torch.zeros(*shape[:3], 1, device=device) for _ in range(2)]
+            [untouched((*shape[:3], 1), torch.float32, device) for _ in range(2)]
             for _ in range(config.num_layers if kv_bits == 8 else 0)
         ]
 
