@@ -10,6 +10,7 @@ from torch import Tensor
 
 from waman.errors import InputError
 from waman.inference.adapting import HEAD, Change, fit
+from waman.inference.memory import untouched
 from waman.inference.runner import Row
 from waman.model.config import Geglu, Gelu, ModelConfig, Parallel, Relu, RmsNorm, Sequential, SquaredRelu, Swiglu
 from waman.model.decoder import Decoder
@@ -89,7 +90,7 @@ class NativeRunner:
         self._adapters: list[ctypes.Array[_Change]] = []
         block = library.library.waman_block_bytes(decoder.config.attention.head_dim, kv_bits)
         shape = (decoder.config.num_layers, num_pages, decoder.config.attention.num_kv_heads * block)
-        self._cache = torch.zeros(shape, dtype=torch.uint8)
+        self._cache = untouched(shape, torch.uint8, torch.device("cpu"))
         self._model = self._describe(kv_bits)
 
     def run(self, rows: Sequence[Row]) -> Tensor:
