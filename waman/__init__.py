@@ -11,8 +11,10 @@ __version__ = "0.1.0"
 
 _PLACES = {
     "Artifact": "waman.artifact",
+    "Completion": "waman.inference.generation",
     "Document": "waman.document",
     "ModelConfig": "waman.model.config",
+    "Sampling": "waman.inference.recipe",
     "WamanError": "waman.errors",
     "ablate": "waman.ablation.ablate",
     "choose": "waman.planning.choose",

@@ -5,14 +5,20 @@ from pathlib import Path
 import pytest
 import torch
 
+import waman
 from tests.inference.test_torch_runner import adapter_for, with_merged
 from waman.errors import InputError, PromptError, RecipeError
 from waman.inference.about import About
+from waman.inference.generation import Completion
 from waman.inference.llm import LLM
 from waman.inference.load import load
 from waman.inference.recipe import Regex, Sampling
 from waman.tokens.chat import Turn
 from waman.weights.adapters import write_adapter
+
+
+def test_what_is_asked_for_and_what_comes_are_public() -> None:
+    assert (waman.Sampling, waman.Completion) == (Sampling, Completion)
 
 
 def test_completions_tell_why_they_ended_and_what_their_tokens_are_worth(llm: LLM) -> None:
