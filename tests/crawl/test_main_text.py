@@ -4,13 +4,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.longer_pages import lengthen
 from tests.crawl.test_extract import html, page, run
 from waman.crawl.block_features import CONTEXT_NAMES, NAMES, Measured
 from waman.crawl.block_judge import from_json, shipped, to_json
 from waman.crawl.block_words import CLASS_GROUPS, TEXT_GROUPS, groups_of_classes, groups_of_texts
 from waman.crawl.blocks import MAX_BLOCK_CHARACTERS, HostilePageError, read_blocks
 from waman.crawl.html import extract_page, links
-from waman.crawl.main_text import write
+from waman.crawl.main_text import choose, write
 from waman.crawl.page_kernels import Points
 from waman.crawl.recipe import ExtractRecipe, Trafilatura, Web
 from waman.document import read_documents, read_drops
@@ -123,6 +124,57 @@ def test_features_are_what_they_are_called() -> None:
     assert column("after_h1") == [0, 1, 1, 1]
     assert column("score+1") == [0, 2, 1, -6]
     assert column("in_run_high") == [0, 0, 1, 1]
+
+
+def test_a_section_ends_with_its_container_or_at_the_next_heading_of_its_order() -> None:
+    body = "<h1>T</h1><p>a</p><div><h2>A</h2><p>b<h3>x</h3><p>c<h2>B</h2><p><a>d</a></p></div><p>e"
+    measured = Measured(read_blocks(body))
+    assert measured.blocks.texts == ["T", "a", "A", "b", "x", "c", "B", "d", "e"]
+    assert measured.sections.tolist() == [0, 0, 2, 2, 4, 4, 6, 6, 0]
+    measured.put_context(np.array([-9, -9, 9, 9, -9, -9, -9, -9, -9]))
+    names = (*NAMES, *CONTEXT_NAMES)
+    known = dict(zip(names, measured.matrix[6].tolist(), strict=True))
+    assert (known["sections"], known["section_density"]) == (2, 0.5)
+    assert known["likely_sections"] > 0.5 > known["likely_section"]
+
+
+@pytest.mark.parametrize(
+    ("last", "score", "kept"),
+    [
+        (f"<p>{SENTENCE}", -1.4, True),
+        (f"<p>{SENTENCE}", -1.6, False),
+        (
+            "<p>이 장에서는 모델을 학습하고 저장하는 방법을 살펴보았습니다. 자세한 것은 다음 장에서 다룹니다.",
+            -1.4,
+            True,
+        ),
+        ("<p>Too short.", -1.4, False),
+        (f"<p>{SENTENCE[:-2]}", -1.4, False),
+        (f"<p><a>{SENTENCE}</a>", -1.4, False),
+        (f"<div>{SENTENCE}", -1.4, False),
+    ],
+)
+def test_prose_behind_what_is_kept_is_kept_more_easily(last: str, score: float, kept: bool) -> None:
+    blocks = read_blocks(f"<p>{SENTENCE * 5}</p><h2>The end</h2>{last}")
+    assert choose(blocks, np.array([3.0, -1.0, score])) == ([0, 1, 2] if kept else [0])
+    apart = read_blocks(f"<p>{SENTENCE * 5}</p><div>Menu</div>{last}")
+    assert choose(apart, np.array([3.0, -1.0, score])) == [0]
+
+
+def test_a_page_made_longer_is_read_as_one_written_longer() -> None:
+    items = "<h2>Ab</h2><div><p>cd</p>ef</div><pre>gh</pre>"
+    page = "<body><ul><li>menu</li></ul><div>top{}<p>last</p>rest</div><footer>foot</footer></body>"
+    blocks = read_blocks(page.format(items))
+    found = lengthen(blocks, [2, 3, 5], 2)
+    assert found is not None
+    longer, old = found
+    written = read_blocks(page.format(items * 3))
+    assert [text[1:] for text in longer.texts] == [text[1:] for text in written.texts]
+    assert len(set(longer.texts)) == len(longer.texts)
+    for name in ("parents", "kinds", "groups", "depths", "starts", "places", "containers", "link_characters"):
+        assert getattr(longer, name).tolist() == getattr(written, name).tolist(), name
+    assert old.tolist() == [0, 1, *[-1] * 8, *range(2, len(blocks.texts))]
+    assert lengthen(blocks, [3], 2) is None
 
 
 def test_the_weights_are_read_as_they_were_written() -> None:

@@ -35,11 +35,15 @@ def _names() -> tuple[str, ...]:
     levels = [f"up{level}_{part}" for level in range(kernels.LEVELS) for part in parts]
     best = ["before_best", "after_best", "best_share", "blocks_before_best", "blocks_after_best", "from_best"]
     alike = ["alike_count", "alike_share", "alike_mean", "alike_density"]
+    sections = [f"sections{part}" for part in ("", "_share", "_density", "_mean")] + [
+        "section_density",
+        "section_length",
+    ]
     return (
         "length", "density", *_CHARACTERS, "ends_sentence", "ends_colon", *own, *around, *classes, "depth",
         "boxes_beside", "comments_around", *says, "place", "place_characters", "from_start", "from_end",
         "after_heading_comments", "after_heading_related", "after_h1", "is_title", "since_heading", "times",
-        "page_blocks", "page_characters", *sides, *good, *levels, *best, *alike,
+        "page_blocks", "page_characters", *sides, *good, *levels, *best, *alike, *sections,
     )  # fmt: skip
 
 
@@ -53,7 +57,8 @@ def _context_names() -> tuple[str, ...]:
         for name in ("from_likely", "before_likely", "after_likely", "in_run", "from_run")
     ]
     alone = ("likely_alike", "highest", "likely_characters", "likely_share")
-    return ("score", *sides, *windows, "likely_before", "likely_after", *levels, *alone, *runs)
+    sections = ("likely_section", "likely_sections", "likely_sections_share")
+    return ("score", *sides, *windows, "likely_before", "likely_after", *levels, *alone, *runs, *sections)
 
 
 NAMES = _names()
@@ -96,6 +101,10 @@ class Measured:
         self.containers, self.parents, self.kinds = blocks.containers, blocks.parents, blocks.kinds
         self.starts, self.places = blocks.starts, blocks.places
         self.stops: Integers = kernels.stops_of(self.parents, self.starts, self.containers)
+        self.sections: Integers = kernels.sections_of(
+            self.containers, self.parents, self.kinds, self.stops, HEADINGS[0], HEADINGS[-1]
+        )
+        self.families: Integers = kernels.families_of(self.sections, self.containers, self.places)
         self.lengths: Integers = np.array([len(text) for text in blocks.texts], np.int64)
         self.matrix: Array = np.zeros((len(blocks.texts), len(NAMES) + len(CONTEXT_NAMES)), np.float32)
         """(blocks, features): NAMES, and CONTEXT_NAMES once `put_context` was called."""
@@ -105,7 +114,7 @@ class Measured:
         """Fills in what the scores of the first round, (blocks,), tell."""
         kernels.put_context(
             scores, self.lengths, self.containers, self.parents, self.starts, self.stops, self.places,
-            self.matrix, len(NAMES),
+            self.sections, self.families, self.matrix, len(NAMES),
         )  # fmt: skip
 
     def _put(self, name: str, column: NDArray[np.generic]) -> None:
@@ -140,6 +149,7 @@ class Measured:
             matrix, _PLACE["before_best"],
         )  # fmt: skip
         kernels.put_alike(self.places, containers, lengths, links, matrix, _PLACE["alike_count"])
+        kernels.put_sections(self.sections, self.families, lengths, links, matrix, _PLACE["sections"])
 
     def _measure_text(self, density: NDArray[np.float64], some: Integers) -> Integers:
         texts = self.blocks.texts

@@ -167,8 +167,16 @@ def put_stretches(
             matrix[block, at + 3] = (sums[last, 3] - sums[first, 3]) / all_good
             matrix[block, at + 4] = np.log1p(characters / max(last - first, 1))
             matrix[block, at + 5] = (sums[last, 2] - sums[first, 2]) * 100 / max(characters, 1.0)
-            if parents[container] >= 0:
-                container = parents[container]
+            container = _wider(container, parents, starts, ends)
+
+
+@compiled
+def _wider(container: int, parents: Column, starts: Column, ends: Column) -> int:
+    """The nearest container around one that holds more blocks; the outermost, where none does."""
+    blocks = ends[container] - starts[container]
+    while parents[container] >= 0 and ends[container] - starts[container] == blocks:
+        container = parents[container]
+    return container
 
 
 @compiled
@@ -223,6 +231,78 @@ def _steps(block: int, container: int, parents: Column, starts: Column, ends: Co
         container = max(parents[container], 0)
         steps += 1
     return steps
+
+
+@compiled
+def sections_of(
+    containers: Column, parents: Column, kinds: Column, ends: Column, first_heading: int, last_heading: int
+) -> Column:
+    """The block that is the heading each block stands under, or is; the number of blocks where none is: (blocks,).
+
+    A heading holds to the end of the container it lies in, or to one of its own order or a higher one.
+    """
+    count = len(containers)
+    sections = np.full(count, count)
+    headings = np.empty(last_heading - first_heading + 1, np.int64)
+    size = 0
+    for block in range(count):
+        while size and block >= ends[max(parents[containers[headings[size - 1]]], 0)]:
+            size -= 1
+        kind = kinds[containers[block]]
+        if first_heading <= kind <= last_heading:
+            while size and kinds[containers[headings[size - 1]]] >= kind:
+                size -= 1
+            headings[size] = block
+            size += 1
+        if size:
+            sections[block] = headings[size - 1]
+    return sections
+
+
+@compiled
+def families_of(sections: Column, containers: Column, places: Column) -> Column:
+    """A number that the blocks share whose headings stand at places alike; 0 for those under none: (blocks,)."""
+    families = np.zeros(len(sections), np.int64)
+    for block in range(len(sections)):
+        if sections[block] < len(sections):
+            families[block] = places[containers[sections[block]]] + 1
+    return families
+
+
+@compiled
+def put_sections(
+    sections: Column, families: Column, lengths: Column, links: Column, matrix: Column, column: int
+) -> None:
+    """What each block's section, and those whose headings stand at places alike, hold: 6 columns."""
+    count = len(sections)
+    own = np.zeros((count + 1, 2))
+    alike = np.zeros((_most(families) + 1, 3))
+    total = 1.0
+    for block in range(count):
+        section, family = sections[block], families[block]
+        own[section, 0] += lengths[block]
+        own[section, 1] += links[block]
+        alike[family, 0] += lengths[block]
+        alike[family, 1] += links[block]
+        alike[family, 2] += 1 if section == block else 0
+        total += lengths[block]
+    for block in range(count):
+        section, family = sections[block], families[block]
+        others = alike[family, 0] - own[section, 0]
+        matrix[block, column] = min(alike[family, 2], 10.0)
+        matrix[block, column + 1] = alike[family, 0] / total
+        matrix[block, column + 2] = (alike[family, 1] - own[section, 1] + 10) / (others + 20)
+        matrix[block, column + 3] = np.log1p(others / max(1.0, alike[family, 2] - 1))
+        matrix[block, column + 4] = own[section, 1] / max(1.0, own[section, 0])
+        matrix[block, column + 5] = np.log1p(own[section, 0])
+
+
+@compiled
+def _most(numbers: Column) -> int:
+    most = 0
+    for number in numbers:
+        most = max(most, number)
+    return most
 
 
 @compiled
@@ -291,10 +371,12 @@ def put_context(
     starts: Column,
     ends: Column,
     places: Column,
+    sections: Column,
+    families: Column,
     matrix: Column,
     column: int,
 ) -> None:
-    """What the first scores of a page tell about each block by those around it: 36 columns."""
+    """What the first scores of a page tell about each block by those around it: 40 columns."""
     count = len(scores)
     weights = np.empty(count)
     likely = np.empty(count)
@@ -339,8 +421,7 @@ def put_context(
             matrix[block, at] = (held[last] - held[first] - own + 10) / max(others, 1.0)
             matrix[block, at + 1] = (held[last] - held[first]) / total
             at += 2
-            if parents[container] >= 0:
-                container = parents[container]
+            container = _wider(container, parents, starts, ends)
         place = places[containers[block]]
         matrix[block, at] = (alike[place, 0] - own + 10) / (alike[place, 1] - weights[block] + 20)
         matrix[block, at + 1] = highest
@@ -350,6 +431,7 @@ def put_context(
     for bar in (0.35, 0.6):
         _put_run(likely, weights, bar, parents, starts, ends, matrix, at)
         at += 5
+    _put_likely_sections(likely, weights, sections, families, matrix, at)
 
 
 @compiled
@@ -388,3 +470,31 @@ def _put_run(
         matrix[block, column + 2] = np.log1p(max(block - ends[best] + 1, 0))
         matrix[block, column + 3] = 1.0 if first <= block < last else 0.0
         matrix[block, column + 4] = np.log1p(max(first - block, 0) + max(block - last + 1, 0))
+
+
+@compiled
+def _put_likely_sections(
+    likely: Column, weights: Column, sections: Column, families: Column, matrix: Column, column: int
+) -> None:
+    """How likely the rest of each block's section is, and the sections whose headings stand at places alike: 3 columns.
+
+    What is known of neither is even odds.
+    """
+    count = len(likely)
+    own = np.zeros((count + 1, 2))
+    alike = np.zeros((_most(families) + 1, 2))
+    total = 1.0
+    for block in range(count):
+        held = likely[block] * weights[block]
+        own[sections[block], 0] += held
+        own[sections[block], 1] += weights[block]
+        alike[families[block], 0] += held
+        alike[families[block], 1] += weights[block]
+        total += held
+    for block in range(count):
+        section, family = sections[block], families[block]
+        rest = own[section, 0] - likely[block] * weights[block]
+        others = alike[family, 0] - own[section, 0]
+        matrix[block, column] = (rest + 10) / (own[section, 1] - weights[block] + 20)
+        matrix[block, column + 1] = (others + 10) / (alike[family, 1] - own[section, 1] + 20)
+        matrix[block, column + 2] = others / total

@@ -62,7 +62,7 @@ __all__ = [
     "read_left_out",
 ]
 
-VERSION = 10
+VERSION = 11
 _KINDS = ("crawl", "file", "files", "weights", python.STANDARD_LIBRARY, python.DISTRIBUTIONS)
 
 
