@@ -3,12 +3,13 @@
 One file that loads nothing from anywhere; the script in it moves thresholds over numbers that stand in the page.
 """
 
+import functools
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, StrictUndefined, Template
 
 from waman import figures
 from waman.manifest import write_whole
@@ -41,15 +42,8 @@ def write_report(
     rule, for the rates beside RefinedWeb's. `before`: the counts of the extractions behind it. `seconds`: the time
     each stage took, all workers together.
     """
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
-    )
-    for shown in (figures.whole, figures.percent, figures.duration, figures.size):
-        environment.filters[shown.__name__] = shown
-    environment.filters["plain"] = _plain
     stages = _stages(counts, before)
-    source = resources.files("waman").joinpath("report.html.jinja").read_text(encoding="utf-8")
-    page = environment.from_string(source).render(
+    page = _template().render(
         title=title,
         stages=stages,
         most=max((stage["documents_in"] for stage in stages), default=0),
@@ -61,6 +55,18 @@ def write_report(
         seconds=dict(seconds or {}),
     )
     write_whole(folder / REPORT_FILE, page)
+
+
+@functools.cache
+def _template() -> Template:
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    for shown in (figures.whole, figures.percent, figures.duration, figures.size):
+        environment.filters[shown.__name__] = shown
+    environment.filters["plain"] = _plain
+    source = resources.files("waman").joinpath("report.html.jinja").read_text(encoding="utf-8")
+    return environment.from_string(source)
 
 
 def _stages(counts: Mapping[str, Any], before: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -304,7 +304,8 @@ def _figures(folder: Path, limits: Mapping[str, Sequence[Limit]]) -> Iterator[tu
     """Source, figure and values, file by file; the source OTHER stands for all that are not named."""
     names = list(dict.fromkeys(limit.figure for own in limits.values() for limit in own))
     for path in sorted(folder.glob("*.parquet")):
-        present = [name for name in names if name in pq.read_schema(path).names]
+        there = set(pq.read_schema(path).names)
+        present = [name for name in names if name in there]
         table = pq.read_table(path, columns=["source", *present])
         sources = table["source"].to_pylist()
         columns = {name: table[name].to_numpy() for name in present}

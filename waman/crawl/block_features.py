@@ -189,7 +189,8 @@ class Measured:
         first = np.flatnonzero(own == HEADINGS[0])
         self._put("after_h1", index >= first[0] if len(first) else np.full(count, 0.5))
         title = (self.blocks.title or "").lower()
-        self._put("is_title", np.array([3 < len(text) <= 300 and text.lower() in title for text in texts]))
+        longest = min(300, len(title))
+        self._put("is_title", np.array([3 < len(text) <= longest and text.lower() in title for text in texts]))
         since = index - np.maximum.accumulate(np.where(heading, index, -1))
         self._put("since_heading", np.minimum(since, 20))
         seen: dict[str, int] = {}
