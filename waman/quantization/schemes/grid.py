@@ -134,7 +134,8 @@ class _Best:
 
 
 def _power_to_one(weight: Tensor) -> float:
-    largest = float(weight.abs().max())
+    least, most = weight.aminmax()
+    largest = max(float(most), -float(least))
     return 1.0 if largest == 0 or 2.0**-40 < largest < 2.0**40 else 2.0 ** -math.floor(math.log2(largest))
 
 
