@@ -1,12 +1,15 @@
 """What `benchmarks/inference.py` reckons: bits of a weight, bytes that a token reads, divergence, and what counts."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
+from safetensors import safe_open
 from torch import Tensor
 
 from waman.model.config import ModelConfig
 from waman.model.decoder import Decoder
+from waman.weights.gguf import library
 
 _TOKENS_AT_ONCE = 64
 
@@ -20,13 +23,9 @@ class Quality:
     divergence: float
     """mean KL of its distributions from those of the bfloat16 weights, nats per token"""
 
-    def counts_beside(self, peer: "Quality", *, tolerance: float = 1e-3) -> bool:
-        """Whether a comparison of speed is fair: no more bits and no more divergence than the peer.
-
-        tolerance: the share by which two equal figures may differ, which come from sums in other orders.
-        """
-        more = 1 + tolerance
-        return self.bits <= peer.bits * more and self.divergence <= peer.divergence * more
+    def counts_beside(self, peer: "Quality") -> bool:
+        """Whether a comparison of speed is fair: no more bits and no more divergence than the peer."""
+        return self.bits <= peer.bits and self.divergence <= peer.divergence
 
 
 def matrix_elements(config: ModelConfig) -> dict[str, int]:
@@ -43,6 +42,19 @@ def bits_per_weight(num_bytes: int, config: ModelConfig) -> float:
     elements = matrix_elements(config)
     count = elements["blocks"] + elements["embedding"] + (0 if config.tie_embeddings else elements["head"])
     return 8 * num_bytes / count
+
+
+def matrix_bytes(path: Path) -> int:
+    """Bytes that a GGUF file, or a directory of safetensors, holds of matrices and their scales; not of vectors."""
+    if path.is_file():
+        return sum(int(one.n_bytes) for one in library().GGUFReader(path).tensors if len(one.shape) > 1)
+    total = 0
+    for file in sorted(path.glob("*.safetensors")):
+        with safe_open(file, framework="pt") as opened:
+            for name in opened.keys():  # noqa: SIM118  it is no dict
+                tensor = opened.get_tensor(name)
+                total += tensor.nbytes if tensor.dim() > 1 else 0
+    return total
 
 
 def bytes_per_token(config: ModelConfig, bits: float) -> float:

@@ -32,7 +32,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.budget import Quality, agreement, bytes_per_token, divergence, share_of_bandwidth
+from benchmarks.budget import (
+    Quality,
+    agreement,
+    bits_per_weight,
+    bytes_per_token,
+    divergence,
+    matrix_bytes,
+    share_of_bandwidth,
+)
 from benchmarks.pairs import Passes, ratio_of
 from benchmarks.random_llama import CONFIGS, Files, make_files
 
@@ -85,6 +93,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--tokens", type=int, help="tokens to write; none: 128 with 125m, 64 with 1.1b")
     arguments = parser.parse_args()
+    torch.set_num_threads(1)  # of this process, which prepares: threads that wait for each other disturb those measured
     chosen = [name for name in measures if getattr(arguments, name)] or list(measures)
     for model in arguments.model or list(CONFIGS):
         files = make_files(model, arguments.cache, arguments.peers)
@@ -153,7 +162,7 @@ def compare_bandwidth(setting: Setting) -> None:
     task = _task(setting)
     reading = _ours(setting, "int4", {**task, "bytes": BANDWIDTH_BYTES}, program="bandwidth")
     answers = in_turn({"reading": reading, "ours": _ours(setting, "int4", task)}, setting)
-    each = bytes_per_token(CONFIGS[setting.model], _gguf_bits("Q4_0"))
+    each = bytes_per_token(CONFIGS[setting.model], _bits(setting, setting.files.ours("int4")))
     speeds = [setting.num_new / one["decoding"] for one in answers["ours"]]
     widths = [one["bytes_per_second"] for one in answers["reading"]]
     shares = [share_of_bandwidth(each, speed, width) for speed, width in zip(speeds, widths, strict=True)]
@@ -241,11 +250,19 @@ def compare_quality(setting: Setting) -> None:
     for name, peer in GGUF.items():
         out = folder / "other.npy"
         path = setting.files.gguf(peer)
-        script = ["benchmarks/peers/llama_cpp_inference.py", "logits", str(path), str(tokens), str(out)]
+        script = [
+            "benchmarks/peers/llama_cpp_inference.py",
+            "logits",
+            str(path),
+            str(tokens),
+            str(out),
+            str(setting.threads),
+        ]
         subprocess.run([str(setting.peers), *script], check=True)
-        theirs = _quality(f"llama.cpp {peer}", _gguf_bits(peer), expected, out)
+        theirs = _quality(f"llama.cpp {peer}", _bits(setting, path), expected, out)
         for kind in SIDE_BY_SIDE[name]:
-            bits = _write_ours(setting, kind, "native", tokens, out)
+            _write_ours(setting, kind, "native", tokens, out)
+            bits = _bits(setting, setting.files.ours(kind))
             _quality(f"ours {kind}", bits, expected, out, beside=theirs)
 
 
@@ -257,23 +274,21 @@ def _quality(label: str, bits: float, expected: torch.Tensor, path: Path, *, bes
     quality = Quality(bits, divergence(expected, found))
     counts = "" if beside is None else ("yes" if quality.counts_beside(beside) else "no")
     print(
-        f"| {label} | {bits:.3f} | {quality.divergence:.6f} | {100 * agreement(expected, found):.2f}% | {counts} |",
+        f"| {label} | {bits:.4f} | {quality.divergence:.3e} | {100 * agreement(expected, found):.2f}% | {counts} |",
         flush=True,
     )
     path.unlink()
     return quality
 
 
-def _write_ours(setting: Setting, kind: str, runner: str, tokens: Path, out: Path) -> float:
+def _write_ours(setting: Setting, kind: str, runner: str, tokens: Path, out: Path) -> None:
     task = {"files": str(setting.files.folder), "threads": setting.threads, "kind": kind, "runner": runner}
     command = [*OURS, "logits", json.dumps({**task, "tokens": str(tokens), "out": str(out)})]
-    answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1]
-    return float(json.loads(answer)["bits"])
+    subprocess.run(command, check=True)
 
 
-def _gguf_bits(kind: str) -> float:
-    """A scale of 16 bits for 32 weights."""
-    return {"Q4_0": 4.5, "Q8_0": 8.5, "BF16": 16.0}[kind]
+def _bits(setting: Setting, path: Path) -> float:
+    return bits_per_weight(matrix_bytes(path), CONFIGS[setting.model])
 
 
 # Programs

@@ -7,16 +7,13 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
-from benchmarks.budget import bits_per_weight
 from benchmarks.random_llama import Files
 from waman.inference.engine import Engine, Limits
 from waman.inference.generation import Request
@@ -27,15 +24,9 @@ from waman.inference.torch_runner import TorchRunner
 from waman.model.config import require_vocab_size
 from waman.model.decoder import Decoder
 from waman.quantization import kernels
-from waman.quantization.linear import QuantizedEmbedding, QuantizedLinear
-from waman.quantization.matrix import Quantized, pack_nibbles, unpack_nibbles
-from waman.quantization.recipe import Int4, Int8
-from waman.quantization.schemes import int4, int8
+from waman.quantization.load import load_any
 from waman.tokens.tokenizer import Tokenizer
-from waman.weights.huggingface import load_decoder
 
-SCHEMES: dict[str, Int4 | Int8] = {"int4": Int4(group=32), "int8": Int8(group=32), "int8-rows": Int8(group=None)}
-"""As llama.cpp's Q4_0 and Q8_0 have their groups; int8-rows: one scale for each output."""
 KV_BITS = 16
 
 
@@ -46,7 +37,7 @@ def main() -> None:
     torch.set_num_threads(task["threads"])
     programs = {"decode": _decode, "requests": _requests, "bandwidth": _bandwidth}
     if program == "logits":
-        print(json.dumps(write_logits(task)))
+        write_logits(task)
         return
     with mock.patch.object(kernels, "native", kernels.native if task["runner"] == "native" else lambda: None):
         make_pass = programs[program](task)
@@ -57,66 +48,22 @@ def main() -> None:
 # Models
 
 
-@dataclass(frozen=True)
-class Model:
-    """A decoder, and how many bits each of its weights takes."""
-
-    decoder: Decoder
-    bits: float
+def open_decoder(task: dict[str, Any]) -> Decoder:
+    """kind: bf16, one of the schemes, or float32: the bf16 weights, computed with in float32."""
+    return load_any(_folder(task), torch.float32 if task["kind"] == "float32" else torch.bfloat16).eval()
 
 
-def open_model(files: Files, kind: str, *, dtype: torch.dtype = torch.bfloat16) -> Model:
-    """The random weights, plain (bf16) or quantized; quantizing takes minutes the first time, then they are kept."""
-    decoder = load_decoder(files.hugging_face, dtype=dtype).eval()
-    if kind == "bf16":
-        return Model(decoder, 16.0)
-    path = files.folder / f"waman-{kind}.pt"
-    if not path.exists():
-        partial = path.with_suffix(".partial")
-        torch.save({name: _stored(_quantize(matrix, kind)) for name, matrix in _matrices(decoder)}, partial)
-        partial.rename(path)
-    stored = torch.load(path, mmap=True)
-    size = 0
-    for name, matrix in _matrices(decoder):
-        quantized = _restored(stored[name], matrix.shape)
-        size += quantized.integers.numel() * quantized.bits // 8 + quantized.scales.numel() * 2
-        parent, _, child = name.rpartition(".")
-        module = QuantizedEmbedding(quantized, dtype) if child == "embedding" else QuantizedLinear([quantized])
-        setattr(decoder.get_submodule(parent), child, module)
-    return Model(decoder, bits_per_weight(size, decoder.config))
+def _folder(task: dict[str, Any]) -> Path:
+    return Files(Path(task["files"])).ours("bf16" if task["kind"] == "float32" else task["kind"])
 
 
-def build(model: Model, runner: str, *, num_pages: int) -> Runner:
+def build(decoder: Decoder, runner: str, *, num_pages: int) -> Runner:
     """runner: native, torch, deterministic."""
     if runner == "native":
         library = kernels.native()
         assert library is not None, "no compiled kernels: run waman build-kernels first"
-        return NativeRunner(model.decoder, library, num_pages=num_pages, kv_bits=KV_BITS)
-    return TorchRunner(model.decoder, num_pages=num_pages, kv_bits=KV_BITS, deterministic=runner == "deterministic")
-
-
-def _matrices(decoder: Decoder) -> list[tuple[str, Tensor]]:
-    return [
-        (name, module.weight)
-        for name, module in decoder.named_modules()
-        if isinstance(module, nn.Linear | nn.Embedding)
-    ]
-
-
-def _quantize(matrix: Tensor, kind: str) -> Quantized:
-    scheme = SCHEMES[kind]
-    return int4.quantize(matrix, scheme) if isinstance(scheme, Int4) else int8.quantize(matrix, scheme)
-
-
-def _stored(matrix: Quantized) -> dict[str, Any]:
-    integers = pack_nibbles(matrix.integers) if matrix.bits == 4 else matrix.integers
-    return {"bits": matrix.bits, "group": matrix.group, "integers": integers, "scales": matrix.scales}
-
-
-def _restored(stored: dict[str, Any], shape: Sequence[int]) -> Quantized:
-    integers = unpack_nibbles(stored["integers"]) if stored["bits"] == 4 else stored["integers"]
-    assert integers.shape == shape
-    return Quantized(stored["bits"], stored["group"], integers, stored["scales"])
+        return NativeRunner(decoder, library, num_pages=num_pages, kv_bits=KV_BITS)
+    return TorchRunner(decoder, num_pages=num_pages, kv_bits=KV_BITS, deterministic=runner == "deterministic")
 
 
 # Decoding
@@ -126,9 +73,7 @@ def _decode(task: dict[str, Any]) -> Callable[[], dict[str, Any]]:
     """Prompts read in one pass, then tokens written greedily, all sequences at once."""
     prompts, num_new = task["prompts"], task["num_new"]
     pages_each = -(-(len(prompts[0]) + num_new) // PAGE_TOKENS)
-    runner = build(
-        open_model(Files(Path(task["files"])), task["kind"]), task["runner"], num_pages=pages_each * len(prompts)
-    )
+    runner = build(open_decoder(task), task["runner"], num_pages=pages_each * len(prompts))
     pages = [range(number * pages_each, (number + 1) * pages_each) for number in range(len(prompts))]
 
     def step(parts: Sequence[Sequence[int]], cached: int) -> list[int]:
@@ -184,12 +129,12 @@ def _seconds(do: Callable[[], object]) -> float:
 def _requests(task: dict[str, Any]) -> Callable[[], dict[str, Any]]:
     """Requests that arrive at given seconds; at once as many as the engine takes, or one by one."""
     files = Files(Path(task["files"]))
-    model = open_model(files, task["kind"])
-    config = model.decoder.config
+    decoder = open_decoder(task)
+    config = decoder.config
     length = max(len(one["prompt"]) + one["num_new"] for one in task["requests"])
     at_once = task["at_once"]
     num_pages = (at_once + 1) * -(-length // PAGE_TOKENS)
-    runner = build(model, task["runner"], num_pages=num_pages)
+    runner = build(decoder, task["runner"], num_pages=num_pages)
     size = page_bytes(config, page_tokens=PAGE_TOKENS, kv_bits=KV_BITS)
     limits = Limits(config.context_length, require_vocab_size(config), size, max_rows=at_once)
     tokenizer = Tokenizer.load(files.hugging_face)
@@ -228,25 +173,20 @@ def _request(asked: dict[str, Any]) -> Request:
 # Quality
 
 
-def write_logits(task: dict[str, Any]) -> dict[str, Any]:
+def write_logits(task: dict[str, Any]) -> None:
     """Writes the logits after every token: (rows, time) ids in a file -> (rows, time, vocab) float32 in another.
 
     kind `float32`: the bfloat16 weights computed with in float32, what everything is measured against.
     """
-    files = Files(Path(task["files"]))
     ids = np.load(task["tokens"])
-    is_reference = task["kind"] == "float32"
-    model = open_model(
-        files, "bf16" if is_reference else task["kind"], dtype=torch.float32 if is_reference else torch.bfloat16
-    )
+    decoder = open_decoder(task)
     num_pages = -(-ids.shape[1] // PAGE_TOKENS)
-    runner = build(model, task["runner"], num_pages=num_pages)
-    shape = (*ids.shape, require_vocab_size(model.decoder.config))
+    runner = build(decoder, task["runner"], num_pages=num_pages)
+    shape = (*ids.shape, require_vocab_size(decoder.config))
     found = np.lib.format.open_memmap(task["out"], "w+", np.float32, shape)
     for number, row in enumerate(ids.tolist()):
         found[number] = runner.run([Row(row, 0, range(num_pages), range(len(row)))]).numpy()
     found.flush()
-    return {"bits": model.bits}
 
 
 if __name__ == "__main__":

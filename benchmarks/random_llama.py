@@ -10,8 +10,11 @@ from pathlib import Path
 import torch
 
 from benchmarks.deduplication import draw_texts, written
+from waman.artifact import open_input
 from waman.model.config import Attention, ModelConfig, Rope, Swiglu
 from waman.model.decoder import Decoder
+from waman.quantization.quantize import quantize
+from waman.quantization.recipe import Int4, Int8, QuantizeRecipe
 from waman.tokens import bpe
 from waman.tokens.tokenizer import own_tokenizer
 from waman.weights.convert import GGUF_FILE
@@ -20,6 +23,8 @@ from waman.weights.huggingface import save_weights
 VOCAB_SIZE = 32_000
 SPREAD = 0.02
 QUANTIZED = ("Q4_0", "Q8_0")
+SCHEMES: dict[str, Int4 | Int8] = {"int4": Int4(group=32), "int8": Int8(group=32), "int8-rows": Int8(group=None)}
+"""Groups are as in llama.cpp's Q4_0 and Q8_0, and head and embedding like the rest; int8-rows: a scale an output."""
 CONFIGS = {
     "125m": ModelConfig(
         vocab_size=VOCAB_SIZE,
@@ -58,9 +63,9 @@ class Files:
         """A file for llama.cpp: BF16, Q4_0, Q8_0."""
         return self.folder / "BF16" / GGUF_FILE if kind == "BF16" else self.folder / f"{kind}.gguf"
 
-    def openvino(self, kind: str) -> Path:
-        """A directory with OpenVINO's form of the weights: int4, int8, bf16."""
-        return self.folder / f"openvino-{kind}"
+    def ours(self, kind: str) -> Path:
+        """A directory that waman opens: bf16, or one of `SCHEMES`."""
+        return self.hugging_face if kind == "bf16" else self.folder / kind
 
 
 def make_files(name: str, cache: Path, peers: Path) -> Files:
@@ -85,6 +90,9 @@ def make_files(name: str, cache: Path, peers: Path) -> Files:
                 str(peers), "benchmarks/peers/llama_cpp_inference.py", "quantize", source, str(out), kind
             ),
         )
+    for kind, scheme in SCHEMES.items():
+        recipe = QuantizeRecipe(layers=scheme, head=scheme, embeddings=scheme)
+        quantize(recipe, weights=open_input(files.hugging_face), out=files.ours(kind))
     return files
 
 

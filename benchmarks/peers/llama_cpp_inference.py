@@ -2,7 +2,7 @@
 
     llama_cpp_inference.py quantize MODEL.gguf OUT.gguf Q4_0|Q8_0     every matrix in that type
     llama_cpp_inference.py pass MODEL.gguf TASK                       prefill and decoding, timed
-    llama_cpp_inference.py logits MODEL.gguf TOKENS.npy OUT.npy       (rows, time) ids -> (rows, time, vocab), float32
+    llama_cpp_inference.py logits MODEL.gguf TOKENS.npy OUT.npy N     (rows, time) ids -> (rows, time, vocab), float32; N threads
 
 TASK, as JSON: the prompts' ids, how many tokens to write after each, and the number of threads. Each pass prints a line
 of JSON: seconds of the prefill, seconds of the decoding alone, and the ids.
@@ -53,9 +53,9 @@ def make_passes(model: str, task: str) -> None:
         print(json.dumps(found), flush=True)
 
 
-def write_logits(model: str, tokens: str, out: str) -> None:
+def write_logits(model: str, tokens: str, out: str, threads: str) -> None:
     rows = np.load(tokens)
-    context = Context(model, 1, rows.shape[1], 2)
+    context = Context(model, 1, rows.shape[1], int(threads))
     found = np.empty((*rows.shape, context.vocab_size), np.float32)
     for number, row in enumerate(rows.tolist()):
         context.clear()
