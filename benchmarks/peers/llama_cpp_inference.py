@@ -2,7 +2,7 @@
 
     llama_cpp_inference.py quantize MODEL.gguf OUT.gguf Q4_0|Q8_0     every matrix in that type
     llama_cpp_inference.py pass MODEL.gguf TASK                       prefill and decoding, timed
-    llama_cpp_inference.py logits MODEL.gguf TOKENS.npy OUT.npy N     (rows, time) ids -> (rows, time, vocab), float32; N threads
+    llama_cpp_inference.py logits MODEL.gguf TOKENS.npy OUT.npy N     ids (rows, time) to float32 logits, N threads
 
 TASK, as JSON: the prompts' ids, how many tokens to write after each, and the number of threads. Each pass prints a line
 of JSON: seconds of the prefill, seconds of the decoding alone, and the ids.
