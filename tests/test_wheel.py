@@ -97,6 +97,7 @@ def test_the_installed_demo_goes_from_pages_to_a_report(installed: Path, tmp_pat
         "evaluate_checkpoints.cloze.num_questions": "20",
         "evaluate.instructions.num_questions": "30",
         "evaluate_tuned.instructions.num_questions": "30",
+        "quantize.proof.num_tokens": "10_000",
     }
     settings = [part for name, value in smaller.items() for part in ("--set", f"{name}={value}")]
     ran = run(installed, "waman", "demo", "--recipe", "demo-quick", *settings, "--out", "made", folder=tmp_path)

@@ -42,6 +42,7 @@ def made_up_data() -> report.ReportData:
         cloze=_cloze(),
         instructions=_instructions(),
         answers=_answers(),
+        certificate=("5.1 bits per weight, all bytes counted", "  the same most likely token for 98.31%"),
         lineage=_lineage(),
         costs=_costs(),
         commands=(

@@ -29,6 +29,7 @@ TINY = {
     "evaluate.instructions.num_questions": "20",
     "evaluate_tuned.instructions.num_questions": "20",
     "tune.num_tokens": "2048",
+    "quantize.proof.num_tokens": "5_000",
 }
 
 
@@ -77,10 +78,11 @@ def test_the_demo_goes_from_one_s_own_text_to_a_report_and_resumes_after_a_kill(
     assert verify(made) == []
     report = (out / "report.html").read_text()
     assert "<script" not in report
-    for name in ("documents", "corpus", "mixture", "tokenizer", "tokens", "base", "instructions", "tuned"):
+    for name in ("documents", "corpus", "mixture", "tokenizer", "tokens", "base", "instructions", "tuned", "quantized"):
         assert verify(open_artifact(out / name)) == []
         assert name in report
-    assert f"waman chat {out / 'tuned' / 'final'}" in ran.stderr
+    assert f"waman chat {out / 'quantized'}" in ran.stderr
+    assert "bits per weight, all bytes counted" in report
     lineage = json.dumps((out / "tuned" / "final" / "manifest.json").read_text())
     assert "rows.jsonl" in lineage, "the weights are not traceable to their documents"
     assert subprocess.run(_command(out, corpus), capture_output=True).returncode == 0

@@ -41,6 +41,7 @@ def demo(
         if recipe.until == "tuned":
             stages.make_models(journey)
             stages.measure(journey)
+            stages.quantize_tuned(journey)
         data = story.tell(journey, out)
         write_whole(draft.path / REPORT, render_report(data))
         made = draft.finish(counts={name: one.counts for name, one in journey.made.items()})

@@ -9,6 +9,7 @@ from waman.errors import RecipeError
 from waman.evaluation.recipe import BitsPerByte, Cloze, EvaluateRecipe, Instructions
 from waman.instruction.recipe import ComposeRecipe, TuneRecipe
 from waman.model.presets import preset
+from waman.quantization.recipe import Int8, Proof, QuantizeRecipe
 from waman.settings import Off
 from waman.tokens.recipe import TokenizeRecipe, TokenizerRecipe
 from waman.training.recipe import AdamW, Evenly, PretrainRecipe
@@ -46,6 +47,11 @@ def _at_the_end() -> EvaluateRecipe:
 
 def _answers_only() -> EvaluateRecipe:
     return EvaluateRecipe(bits=Off(), cloze=Off(), instructions=Instructions(), overlap=Off())
+
+
+def _quantize() -> QuantizeRecipe:
+    """Layers in 4 bits; the embedding, half of so small a model, in 8."""
+    return QuantizeRecipe(head=Int8(), embeddings=Int8(), proof=Proof(fewer="take"), max_kl=Off())
 
 
 @dataclass(frozen=True)
@@ -110,10 +116,12 @@ class DemoRecipe:
     """Tuning on them."""
     evaluate_tuned: EvaluateRecipe = field(default_factory=_answers_only)
     """What is measured of the tuned model."""
+    quantize: QuantizeRecipe = field(default_factory=_quantize)
+    """The tuned model with fewer bits, proven on the held-out tokens; it answers the report's questions."""
     until: Literal["tokens", "tuned"] = "tuned"
     """The last of the stages: "tokens" ends with the corpus, its report, tokenizer and tokens; no model is trained."""
     num_answers: int = 5
-    """Held-out questions whose answers the report shows, drawn by `seed`."""
+    """Held-out questions that the quantized model is asked at the end, drawn by `seed`."""
     seed: int = 0
     """Draws those questions."""
 

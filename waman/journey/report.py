@@ -254,6 +254,9 @@ class ReportData:
     cloze: Cloze | None = None
     instructions: tuple[InstructionResult, ...] = ()
     answers: tuple[Answer, ...] = ()
+    """Of the quantized model."""
+    certificate: tuple[str, ...] = ()
+    """What quantizing it changed, a line each."""
 
 
 def render_report(data: ReportData) -> str:

@@ -1,15 +1,21 @@
 """The demo's stages in order: each calls a door on what the doors before it made."""
 
 import functools
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
 
 from waman.artifact import Artifact, open_artifact
 from waman.dataflow import Executor
 from waman.journey.gather import gather
 from waman.journey.recipe import DemoRecipe
 from waman.log import get_logger
+
+ANSWER_TOKENS = 96
 
 
 @dataclass
@@ -95,3 +101,35 @@ def measure(journey: Journey) -> None:
     for name, measured in (("base", recipe.evaluate), ("tuned", recipe.evaluate_tuned)):
         weights = open_artifact(made[name].path / "final", "weights")
         journey.take_units(f"scores-{name}", evaluate, measured, weights=weights, **shared)
+
+
+def quantize_tuned(journey: Journey) -> None:
+    """Gives the tuned model fewer bits, and proves on the held-out tokens what that changes."""
+    from waman.quantization.quantize import quantize
+
+    made = journey.made
+    weights = open_artifact(made["tuned"].path / "final", "weights")
+    journey.take("quantized", quantize, journey.recipe.quantize, weights=weights, tokens=made["tokens"])
+
+
+def talk(journey: Journey) -> list[tuple[dict[str, Any], str]]:
+    """Asks the quantized model held-out questions, drawn by seed whatever it answers -> rows, and what it said."""
+    from waman.inference.load import load
+
+    rows = read_rows(journey.made["instructions"], "test", columns=["task", "prompt", "target"])
+    model = load(journey.made["quantized"].path)
+    get_logger().info("%s", "\n".join(model.about.lines()[:2]))
+    said = []
+    for row in random.Random(journey.recipe.seed).sample(rows, min(journey.recipe.num_answers, len(rows))):
+        answer = model.chat([row["prompt"]], max_tokens=ANSWER_TOKENS).strip()
+        get_logger().info("> %s\n%s", row["prompt"], answer)
+        said.append((row, answer))
+    return said
+
+
+def read_rows(instructions: Artifact, split: str, *, columns: list[str]) -> list[dict[str, Any]]:
+    """Some columns of a split of composed instructions."""
+    found: list[dict[str, Any]] = []
+    for path in sorted((instructions.path / split).glob("*.parquet")):
+        found += pq.read_table(path, columns=columns).to_pylist()
+    return found

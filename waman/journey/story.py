@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from waman.artifact import Artifact, open_artifact
 from waman.document import Drop, document_files, read_documents, read_drops
 from waman.evaluation.report import read_scores
+from waman.journey import stages
 from waman.journey.recipe import DemoRecipe
 from waman.journey.report import (
     Answer,
@@ -33,6 +34,7 @@ from waman.journey.report import (
 )
 from waman.journey.stages import Journey
 from waman.mixture import TRAIN, Split, read_sources, read_split
+from waman.quantization.proof import told
 
 NUM_KEPT_EXAMPLES, NUM_DROPPED_EXAMPLES = 3, 8
 MAX_LOSS_POINTS = 200
@@ -84,6 +86,7 @@ def _with_models(prepared: ReportData, journey: Journey) -> ReportData:
         cloze=_cloze(journey, scores),
         instructions=tuple(_instructions(journey.made)),
         answers=tuple(_answers(journey)),
+        certificate=tuple(told(journey.made["quantized"].counts)),
     )
 
 
@@ -95,9 +98,9 @@ def commands(recipe: DemoRecipe, out: Path) -> tuple[Command, ...]:
             Command(f"waman inspect {out / 'tokens'}", "trace them back to their sources"),
         )
     return (
-        Command(f"waman chat {out / 'tuned' / 'final'}", "talk with it"),
+        Command(f"waman chat {out / 'quantized'}", "talk with it"),
         Command(f'waman generate {out / "base" / "final"} "def "', "let the pretrained model go on from a text"),
-        Command(f"waman inspect {out / 'tuned' / 'final'}", "trace it back to its sources"),
+        Command(f"waman inspect {out / 'quantized'}", "see its proof, and trace it back to its sources"),
     )
 
 
@@ -289,7 +292,7 @@ def _instructions(made: Mapping[str, Artifact]) -> Iterator[InstructionResult]:
     old, new = (read_scores(made[name]).get("instructions") for name in ("scores-base", "scores-tuned"))
     if old is None or new is None:
         return
-    trained_tasks = {row["task"] for row in _rows(made["instructions"], "train", columns=["task"])}
+    trained_tasks = {row["task"] for row in stages.read_rows(made["instructions"], "train", columns=["task"])}
     rows = [("trained clusters", True, old["trained_clusters"], new["trained_clusters"])]
     rows += [("unseen cluster", False, old["unseen_clusters"], new["unseen_clusters"])]
     rows += [(name, name in trained_tasks, old["by_task"][name], part) for name, part in new["by_task"].items()]
@@ -307,21 +310,8 @@ def _instructions(made: Mapping[str, Artifact]) -> Iterator[InstructionResult]:
 
 
 def _answers(journey: Journey) -> Iterator[Answer]:
-    """Held-out questions drawn by seed, whatever the model answers."""
-    from waman.inference.load import load
-
-    rows = _rows(journey.made["instructions"], "test", columns=["task", "prompt", "target"])
-    model = load(journey.made["tuned"].path / "final")
-    for row in random.Random(journey.recipe.seed).sample(rows, min(journey.recipe.num_answers, len(rows))):
-        answer = model.chat([row["prompt"]], max_tokens=96).strip()
+    for row, answer in stages.talk(journey):
         yield Answer(row["task"], row["prompt"], answer, row["target"], correct=answer == row["target"].strip())
-
-
-def _rows(instructions: Artifact, split: str, *, columns: list[str]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    for path in sorted((instructions.path / split).glob("*.parquet")):
-        found += pq.read_table(path, columns=columns).to_pylist()
-    return found
 
 
 # What it cost, and where it comes from

@@ -78,7 +78,9 @@ class Proof:
     """Original and quantized model side by side on held-out tokens."""
 
     num_tokens: int = 200_000
-    """tokens that both predict; fewer in the held-out split is an error"""
+    """tokens that both predict"""
+    fewer: Literal["refuse", "take"] = "refuse"
+    """where the held-out split has fewer: an error, or the proof is on those there are"""
     length: int = 512
     """tokens of a sequence; the context length where that is less"""
     seed: int = 0
