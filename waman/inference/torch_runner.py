@@ -17,6 +17,7 @@ from waman.inference.tiles import TILE_TOKENS, TileAttention
 from waman.model.attention import MaskedAttention
 from waman.model.decoder import Decoder
 from waman.model.masks import Cached, Causal, Mask
+from waman.quantization.linear import set_deterministic
 from waman.weights.adapters import Adapter
 
 GROUP_SPREAD = 2
@@ -45,6 +46,7 @@ class TorchRunner:
         self.num_pages = num_pages
         self._decoder = decoder.eval()
         self._deterministic = deterministic
+        set_deterministic(decoder, deterministic)
         norm = next(decoder.blocks.parameters())
         self._device = norm.device
         self._store = PageStore(
