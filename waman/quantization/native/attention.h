@@ -123,6 +123,17 @@ static void score(const Opened& page, const float* const* queries, float factor,
         }
 }
 
+// out = out * shrink + the weighted values of the tokens [first, last), for 16 * count numbers of a value from d on.
+template <int count>
+static void add_values(
+    const Opened& page, const float* weights, int first, int last, float shrink, bool fresh, int d, float* out) {
+    Floats found[count];
+    for (int i = 0; i < count; i++) found[i] = fresh ? Floats{} : load(out + i * kLanes) * shrink;
+    for (int token = first; token < last; token++)
+        for (int i = 0; i < count; i++) found[i] += page.value(token, d + i * kLanes) * weights[token];
+    for (int i = 0; i < count; i++) store(out + i * kLanes, found[i]);
+}
+
 // Adds the page's tokens [first, last) to what a query gathered; scores (32,) become weights.
 static void gather(
     const Opened& page, float* scores, int first, int last, float slope, int distance, Gathered& so_far, float* out) {
@@ -148,11 +159,11 @@ static void gather(
     const bool fresh = so_far.total == 0;
     so_far.total = (fresh ? 0 : so_far.total * shrink) + sum(weights);
     so_far.most = most;
-    for (int d = 0; d < page.shape->value_dim; d += kLanes) {
-        Floats found = fresh ? Floats{} : load(out + d) * shrink;
-        for (int token = first; token < last; token++) found += page.value(token, d) * scores[token];
-        store(out + d, found);
-    }
+    int d = 0;
+    for (; d + 4 * kLanes <= page.shape->value_dim; d += 4 * kLanes)
+        add_values<4>(page, scores, first, last, shrink, fresh, d, out + d);
+    for (; d < page.shape->value_dim; d += kLanes)
+        add_values<1>(page, scores, first, last, shrink, fresh, d, out + d);
 }
 
 }  // namespace waman

@@ -49,21 +49,27 @@ WAMAN_INLINE Floats larger(Floats a, Floats b) { return a > b ? a : b; }
 WAMAN_INLINE Floats smaller(Floats a, Floats b) { return a < b ? a : b; }
 WAMAN_INLINE Floats absolute(Floats x) { return as_floats(as_integers(x) & 0x7fffffff); }
 
-// Halves are added to halves, so that the order is the same on every level.
+// Sixteen become one: the upper half meets the lower, and so on, in one order on every level.
+template <class Lanes, class Combine>
+WAMAN_INLINE auto fold(Lanes x, Combine combine) {
+    const auto of8 = combine(__builtin_shufflevector(x, x, 0, 1, 2, 3, 4, 5, 6, 7),
+                             __builtin_shufflevector(x, x, 8, 9, 10, 11, 12, 13, 14, 15));
+    const auto of4 = combine(__builtin_shufflevector(of8, of8, 0, 1, 2, 3),
+                             __builtin_shufflevector(of8, of8, 4, 5, 6, 7));
+    const auto of2 = combine(of4, __builtin_shufflevector(of4, of4, 2, 3, 2, 3));
+    return combine(of2, __builtin_shufflevector(of2, of2, 1, 1, 1, 1))[0];
+}
+
 WAMAN_INLINE float sum(Floats x) {
-    float lanes[kLanes];
-    store(lanes, x);
-    for (int width = kLanes / 2; width > 0; width /= 2)
-        for (int i = 0; i < width; i++) lanes[i] += lanes[i + width];
-    return lanes[0];
+    return fold(x, [](auto a, auto b) { return a + b; });
+}
+
+WAMAN_INLINE int32_t sum(Integers x) {
+    return fold(x, [](auto a, auto b) { return a + b; });
 }
 
 WAMAN_INLINE float largest(Floats x) {
-    float lanes[kLanes];
-    store(lanes, x);
-    for (int width = kLanes / 2; width > 0; width /= 2)
-        for (int i = 0; i < width; i++) lanes[i] = lanes[i] > lanes[i + width] ? lanes[i] : lanes[i + width];
-    return lanes[0];
+    return fold(x, [](auto a, auto b) { return a > b ? a : b; });
 }
 
 // e^x to within 2 units in the last place; below -87 as at -87.
@@ -127,12 +133,14 @@ WAMAN_INLINE void to_f16(uint16_t* to, Floats x) {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(to + 8), _mm256_cvtps_ph(high, _MM_FROUND_TO_NEAREST_INT));
 }
 
-WAMAN_INLINE Floats from_bytes(const int8_t* from) {
+WAMAN_INLINE Integers read_bytes(const int8_t* from) {
     typedef int8_t Bytes __attribute__((vector_size(16)));
     Bytes bytes;
     std::memcpy(&bytes, from, sizeof bytes);
-    return __builtin_convertvector(bytes, Floats);
+    return __builtin_convertvector(bytes, Integers);
 }
+
+WAMAN_INLINE Floats from_bytes(const int8_t* from) { return to_floats(read_bytes(from)); }
 
 WAMAN_INLINE void to_bytes(int8_t* to, Integers x) {
     typedef int8_t Bytes __attribute__((vector_size(16)));

@@ -47,7 +47,7 @@ static Prepared take_prepared(Room& room, int64_t rows, int64_t inputs) {
     x.width = width;
     x.bytes = room.take<int8_t>(rows * width);
     x.scales = room.take<float>(rows * width / kGroup);
-    x.sums = room.take<int32_t>(rows * width / kGroup);
+    x.starts = room.take<int32_t>(rows * width / kGroup);
     x.halves = room.take<uint16_t>(rows * width);
     return x;
 }
