@@ -23,6 +23,7 @@ _PARTS = 4
 """Matrices of a layer: queries, keys and values; output; up (and gate); down."""
 _KV_BITS = (16, 8)
 HEAD_STEP = 16
+MAX_HEAD_DIM = 1024
 MAX_RANK = 1024
 """WAMAN_MAX_RANK of native/waman.h."""
 
@@ -71,7 +72,7 @@ def can_run(decoder: Decoder, *, kv_bits: int) -> bool:
     """
     config = decoder.config
     on_cpu = decoder.embedding.weight.device.type == "cpu"
-    whole = config.attention.head_dim % HEAD_STEP == 0
+    whole = config.attention.head_dim % HEAD_STEP == 0 and config.attention.head_dim <= MAX_HEAD_DIM
     return on_cpu and whole and kv_bits in _KV_BITS and config.block != Sequential(norm="after") and can_pack(decoder)
 
 

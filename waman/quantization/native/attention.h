@@ -25,37 +25,52 @@ struct BlockShape {
     int64_t bytes() const { return (key_bytes() + value_bytes() + scale_bytes() + 63) / 64 * 64; }
 };
 
-static float byte_scale(const float* x, int count) {
-    float most = 0;
-    for (int i = 0; i < count; i++) most = std::max(most, std::fabs(x[i]));
-    return most / 127.0f;
-}
+// Numbers rounded for a cache of so many bits, sixteen at a time: (dim rounded up to 16,), 0 behind the dim.
+struct Rounded {
+    static constexpr int kMaxDim = 1024;
+    alignas(64) uint16_t halves[kMaxDim];
+    alignas(64) int8_t bytes[kMaxDim];
+    float scale;
 
-static int8_t to_byte(float x, float scale) { return scale > 0 ? int8_t(std::nearbyint(x / scale)) : int8_t(0); }
+    Rounded(const float* x, int dim, int bits) {
+        Floats most = {};
+        for (int d = 0; bits == 8 && d < dim; d += kLanes) most = larger(most, absolute(read(x, d, dim)));
+        scale = largest(most) / 127.0f;
+        const float inverse = scale > 0 ? 1.0f / scale : 0.0f;
+        for (int d = 0; d < dim; d += kLanes) {
+            const Floats some = read(x, d, dim);
+            if (bits == 16)
+                to_f16(halves + d, some);
+            else
+                to_bytes(bytes + d, nearest(some * inverse));
+        }
+    }
 
-static uint16_t half_of(float x) {
-    const float most = 65504.0f;
-    return _cvtss_sh(std::min(std::max(x, -most), most), _MM_FROUND_TO_NEAREST_INT);
-}
+private:
+    static Floats read(const float* x, int d, int dim) {
+        if (d + kLanes <= dim) return load(x + d);
+        Floats some = {};
+        std::memcpy(&some, x + d, (dim - d) * sizeof(float));
+        return some;
+    }
+};
 
 // Puts a token's key and value, (head_dim,) each, at its place in a page.
 static void keep(const BlockShape& shape, uint8_t* block, int place, const float* key, const float* value) {
-    uint8_t* values = block + shape.key_bytes();
+    const Rounded keys(key, shape.head_dim, shape.bits), values(value, shape.head_dim, shape.bits);
+    uint8_t* to_values = block + shape.key_bytes() + int64_t(place) * shape.value_dim * shape.bits / 8;
     if (shape.bits == 16) {
         uint16_t* to_keys = reinterpret_cast<uint16_t*>(block);
-        uint16_t* to_values = reinterpret_cast<uint16_t*>(values) + place * shape.value_dim;
-        for (int d = 0; d < shape.head_dim; d++) to_keys[d * kPageTokens + place] = half_of(key[d]);
-        for (int d = 0; d < shape.value_dim; d++) to_values[d] = d < shape.head_dim ? half_of(value[d]) : 0;
+        for (int d = 0; d < shape.head_dim; d++) to_keys[d * kPageTokens + place] = keys.halves[d];
+        std::memcpy(to_values, values.halves, shape.value_dim * sizeof(uint16_t));
         return;
     }
-    float* scales = reinterpret_cast<float*>(values + shape.value_bytes());
     int8_t* to_keys = reinterpret_cast<int8_t*>(block);
-    int8_t* to_values = reinterpret_cast<int8_t*>(values) + place * shape.value_dim;
-    const float key_scale = byte_scale(key, shape.head_dim), value_scale = byte_scale(value, shape.head_dim);
-    for (int d = 0; d < shape.head_dim; d++) to_keys[d * kPageTokens + place] = to_byte(key[d], key_scale);
-    for (int d = 0; d < shape.value_dim; d++) to_values[d] = d < shape.head_dim ? to_byte(value[d], value_scale) : 0;
-    scales[place] = key_scale;
-    scales[kPageTokens + place] = value_scale;
+    for (int d = 0; d < shape.head_dim; d++) to_keys[d * kPageTokens + place] = keys.bytes[d];
+    std::memcpy(to_values, values.bytes, shape.value_dim);
+    float* scales = reinterpret_cast<float*>(block + shape.key_bytes() + shape.value_bytes());
+    scales[place] = keys.scale;
+    scales[kPageTokens + place] = values.scale;
 }
 
 // A block as plain numbers; a query alone reads them from the block itself, which gives the same.

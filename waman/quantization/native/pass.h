@@ -100,6 +100,13 @@ public:
         tile_tokens_ = std::max(1, kMaxQueries / heads_per_kv_);
         for (int row = 0; row < num_rows; row++)
             for (int token = 0; token < rows[row].num_tokens; token += tile_tokens_) tiles_.push_back({row, token});
+        for (int row = 0; row < num_rows; row++)
+            for (int token = 0; token < rows[row].num_tokens;) {
+                const int left = kPageTokens - (rows[row].num_cached + token) % kPageTokens;
+                const int end = std::min(rows[row].num_tokens, token + left);
+                stretches_.push_back({row, token, end});
+                token = end;
+            }
         first_of_row_.push_back(0);
         for (int row = 0; row < num_rows; row++) first_of_row_.push_back(first_of_row_[row] + rows[row].num_tokens);
     }
@@ -119,6 +126,10 @@ public:
 private:
     struct Token {
         int row, place;
+    };
+    // New tokens of a row that lie in one page.
+    struct Stretch {
+        int row, first, end;
     };
 
     void lay_out(Room& room) {
@@ -241,30 +252,44 @@ private:
         return model_.cache + number * shape_.bytes();
     }
 
-    // Turns queries and keys by their places and puts keys and values into the pages.
+    // Turns queries and keys by their places and puts keys and values into the pages: a page of a head at a time, whose
+    // block then stays in the nearest cache.
     void turn_and_keep(int layer) {
-        const int dim = model_.head_dim, half = dim / 2, turned = model_.num_heads + model_.num_kv_heads;
-        team_.share(int(tokens_.size()), [&](int number) {
-            const waman_row& row = rows_[tokens_[number].row];
-            const int place = row.num_cached + tokens_[number].place;
-            float* heads = qkv_ + int64_t(number) * qkv_width_;
-            if (model_.cos) {
-                const float *cos = model_.cos + int64_t(place) * dim, *sin = model_.sin + int64_t(place) * dim;
-                for (int head = 0; head < turned; head++) {
-                    float *low = heads + head * dim, *high = low + half;
-                    for (int i = 0; i < half; i++) {
-                        const float a = low[i], b = high[i];
-                        low[i] = a * cos[i] + b * sin[i];
-                        high[i] = b * cos[half + i] + a * sin[half + i];
-                    }
+        const int kv_heads = model_.num_kv_heads;
+        team_.share(int(stretches_.size()) * kv_heads, [&](int number) {
+            const Stretch& stretch = stretches_[number / kv_heads];
+            const waman_row& row = rows_[stretch.row];
+            const int head = number % kv_heads, dim = model_.head_dim;
+            for (int token = stretch.first; token < stretch.end; token++) {
+                const int place = row.num_cached + token;
+                float* heads = qkv_ + int64_t(first_of_row_[stretch.row] + token) * qkv_width_;
+                float* key = heads + (model_.num_heads + head) * dim;
+                if (model_.cos) {
+                    const float *cos = model_.cos + int64_t(place) * dim, *sin = model_.sin + int64_t(place) * dim;
+                    for (int q = head * heads_per_kv_; q < (head + 1) * heads_per_kv_; q++)
+                        turn(heads + q * dim, dim / 2, cos, sin);
+                    turn(key, dim / 2, cos, sin);
                 }
-            }
-            const int page = row.pages[place / kPageTokens];
-            for (int head = 0; head < model_.num_kv_heads; head++) {
-                const float* key = heads + (model_.num_heads + head) * dim;
-                keep(shape_, block(layer, page, head), place % kPageTokens, key, key + model_.num_kv_heads * dim);
+                uint8_t* to = block(layer, row.pages[place / kPageTokens], head);
+                keep(shape_, to, place % kPageTokens, key, key + kv_heads * dim);
             }
         });
+    }
+
+    // Pairs of the two halves of a head.
+    static void turn(float* low, int half, const float* cos, const float* sin) {
+        float* high = low + half;
+        int i = 0;
+        for (; i + kLanes <= half; i += kLanes) {
+            const Floats a = load(low + i), b = load(high + i);
+            store(low + i, a * load(cos + i) + b * load(sin + i));
+            store(high + i, b * load(cos + half + i) + a * load(sin + half + i));
+        }
+        for (; i < half; i++) {
+            const float a = low[i], b = high[i];
+            low[i] = a * cos[i] + b * sin[i];
+            high[i] = b * cos[half + i] + a * sin[half + i];
+        }
     }
 
     void attend(int layer) {
@@ -395,6 +420,7 @@ private:
     float* logits_;
     BlockShape shape_;
     std::vector<Token> tokens_, tiles_;
+    std::vector<Stretch> stretches_;
     std::vector<int> first_of_row_;
     bool any_changes_ = false;
     int heads_per_kv_, tile_heads_, tile_tokens_;
