@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -145,6 +146,16 @@ def test_any_number_of_threads_gives_the_same(library: Native, threads: int) -> 
         assert torch.equal(library.multiply(x, packed), expected)
     finally:
         torch.set_num_threads(before)
+
+
+def test_several_callers_at_a_time_wait_for_each_other(library: Native) -> None:
+    packed = _pack(library, draw(8, (200, 256, 32), torch.float16, zeros=False))
+    x = torch.randn(40, 256, generator=torch.Generator().manual_seed(6))
+    expected = library.multiply(x, packed)
+    with ThreadPoolExecutor(4) as pool:
+        sizes = [1, 7, 40, 13] * 25
+        found = list(pool.map(lambda rows: library.multiply(x[:rows], packed), sizes))
+    assert all(torch.equal(one, expected[: len(one)]) for one in found)
 
 
 def test_nothing_is_read_or_written_beyond_the_arrays(kernels_path: Path) -> None:

@@ -22,9 +22,8 @@ struct waman_team {
         for (auto& thread : threads_) thread.join();
     }
 
-    // Calls the work once in every thread, this one included, and waits for all; one caller at a time.
+    // Calls the work once in every thread, this one included, and waits for all. One caller at a time.
     void run(const std::function<void()>& work) {
-        const std::lock_guard<std::mutex> alone(callers_);
         work_ = &work;
         {
             const std::lock_guard<std::mutex> held(mutex_);
@@ -82,7 +81,7 @@ private:
     static constexpr int kSpins = 2000;
     static constexpr int kSpinsBetween = 4000;  // some 100 microseconds: about what lies between two passes
     std::vector<std::thread> threads_;
-    std::mutex mutex_, callers_;
+    std::mutex mutex_;
     std::condition_variable woken_;
     bool ended_ = false;
     const std::function<void()>* work_ = nullptr;
