@@ -112,7 +112,6 @@ static Opened open_block(const BlockShape& shape, const uint8_t* block, float* r
 struct Gathered {
     float most = -std::numeric_limits<float>::infinity();
     float total = 0;
-    float shrink = 0;  // by which what was gathered before the page at hand is multiplied
 };
 
 // Scores of `count` queries with the 32 keys of a page: (count, 32).
@@ -139,9 +138,20 @@ static void score(const Opened& page, const float* const* queries, float factor,
         }
 }
 
-// Makes the scores (32,) of a query weights: of the page's tokens [first, last), 0 of the others.
-static void weigh(
-    const Opened& page, float* scores, int first, int last, float slope, int distance, Gathered& so_far) {
+// out = out * shrink + the weighted values of the tokens [first, last), for 16 * count numbers of a value from d on.
+template <int count>
+static void add_values(
+    const Opened& page, const float* weights, int first, int last, float shrink, bool fresh, int d, float* out) {
+    Floats found[count];
+    for (int i = 0; i < count; i++) found[i] = fresh ? Floats{} : load(out + i * kLanes) * shrink;
+    for (int token = first; token < last; token++)
+        for (int i = 0; i < count; i++) found[i] += page.value(token, d + i * kLanes) * weights[token];
+    for (int i = 0; i < count; i++) store(out + i * kLanes, found[i]);
+}
+
+// Adds the page's tokens [first, last) to what a query gathered; scores (32,) become weights.
+static void gather(
+    const Opened& page, float* scores, int first, int last, float slope, int distance, Gathered& so_far, float* out) {
     const float nothing = -std::numeric_limits<float>::infinity();
     const Integers lanes = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     Floats kept[2];
@@ -152,46 +162,23 @@ static void weigh(
         kept[half] = (place >= first) & (place < last) ? found : all(nothing);
     }
     const float most = std::max(so_far.most, largest(larger(kept[0], kept[1])));
-    so_far.shrink = so_far.total == 0 ? 0 : exponential(all(so_far.most - most))[0];
-    so_far.most = most;
+    const float shrink = exponential(all(so_far.most - most))[0];
     Floats weights = {};
     for (int half = 0; half < 2; half++) {
         const Integers place = lanes + half * kLanes;
         const Floats powers = exponential(kept[half] - most);
         const Floats seen = (place >= first) & (place < last) ? powers : Floats{};
         weights += seen;
-        const bool bytes = page.shape->bits == 8;
-        store(scores + half * kLanes, bytes ? seen * load(page.scales() + kPageTokens + half * kLanes) : seen);
+        store(scores + half * kLanes, page.shape->bits == 8 ? seen * load(page.scales() + kPageTokens + half * kLanes) : seen);
     }
-    so_far.total = so_far.total * so_far.shrink + sum(weights);
-}
-
-// outs (count, value_dim): what was gathered before, shrunk, and the values of the tokens [first, last) by the weights
-// (count, 32); 16 * blocks numbers of each from d on. A token that a query does not see has the weight 0.
-template <int count, int blocks>
-static void add_values(
-    const Opened& page, const float* weights, const Gathered* so_far, int first, int last, int d, float* outs) {
-    const int64_t stride = page.shape->value_dim;
-    Floats found[count][blocks];
-    for (int q = 0; q < count; q++)
-        for (int i = 0; i < blocks; i++)
-            found[q][i] = so_far[q].shrink == 0 ? Floats{} : load(outs + q * stride + d + i * kLanes) * so_far[q].shrink;
-    for (int token = first; token < last; token++)
-        for (int i = 0; i < blocks; i++) {
-            const Floats value = page.value(token, d + i * kLanes);
-            for (int q = 0; q < count; q++) found[q][i] += value * weights[q * kPageTokens + token];
-        }
-    for (int q = 0; q < count; q++)
-        for (int i = 0; i < blocks; i++) store(outs + q * stride + d + i * kLanes, found[q][i]);
-}
-
-template <int count>
-static void gather(const Opened& page, const float* weights, const Gathered* so_far, int first, int last, float* outs) {
+    const bool fresh = so_far.total == 0;
+    so_far.total = (fresh ? 0 : so_far.total * shrink) + sum(weights);
+    so_far.most = most;
     int d = 0;
     for (; d + 4 * kLanes <= page.shape->value_dim; d += 4 * kLanes)
-        add_values<count, 4>(page, weights, so_far, first, last, d, outs);
+        add_values<4>(page, scores, first, last, shrink, fresh, d, out + d);
     for (; d < page.shape->value_dim; d += kLanes)
-        add_values<count, 1>(page, weights, so_far, first, last, d, outs);
+        add_values<1>(page, scores, first, last, shrink, fresh, d, out + d);
 }
 
 }  // namespace waman

@@ -311,6 +311,7 @@ private:
         const float* queries[kMaxQueries];
         int places[kMaxQueries], head_of[kMaxQueries];
         Gathered so_far[kMaxQueries];
+        float scores[kMaxQueries * kPageTokens];
         static thread_local std::vector<float> room;
         const int64_t open_size = int64_t(dim + shape_.value_dim) * kPageTokens;
         room.resize(open_size + int64_t(kMaxQueries) * shape_.value_dim);
@@ -321,19 +322,24 @@ private:
             places[q] = row.num_cached + token;
             queries[q] = qkv_ + int64_t(first_of_row_[tile.row] + token) * qkv_width_ + head_of[q] * dim;
         }
+        const float factor = 1.0f / std::sqrt(float(dim));
         const int begin = model_.window ? std::max(0, places[0] + 1 - model_.window) / kPageTokens : 0;
         for (int page = begin; page <= last / kPageTokens; page++) {
             const int start = page * kPageTokens;
+            if (page < last / kPageTokens) ask_for_block(block(layer, row.pages[page + 1], kv_head));
             const Opened opened =
                 open_block(shape_, block(layer, row.pages[page], kv_head), count > 1 ? room.data() : nullptr);
             int q = 0;
-            const auto read = [&](auto page_reader, int step) {
-                for (; q + step <= count; q += step)
-                    (this->*page_reader)(opened, start, queries + q, places + q, head_of + q, so_far + q,
-                                         outs + int64_t(q) * shape_.value_dim);
-            };
-            read(&Pass::read_page<4>, 4);
-            read(&Pass::read_page<1>, 1);
+            for (; q + 4 <= count; q += 4) score<4>(opened, queries + q, factor, scores + q * kPageTokens);
+            for (; q < count; q++) score<1>(opened, queries + q, factor, scores + q * kPageTokens);
+            for (q = 0; q < count; q++) {
+                const int end = std::min(kPageTokens, places[q] + 1 - start);
+                const int first = model_.window ? std::max(0, places[q] + 1 - model_.window - start) : 0;
+                if (first >= end) continue;
+                const float slope = model_.slopes ? model_.slopes[head_of[q]] : 0;
+                gather(opened, scores + q * kPageTokens, first, end, slope, places[q] - start, so_far[q],
+                       outs + int64_t(q) * shape_.value_dim);
+            }
         }
         for (int q = 0; q < count; q++) {
             const float* out = outs + int64_t(q) * shape_.value_dim;
@@ -343,27 +349,10 @@ private:
         }
     }
 
-    // What `count` queries gather of a page that begins with the token `start`.
-    template <int count>
-    void read_page(const Opened& page, int start, const float* const* queries, const int* places, const int* heads,
-                   Gathered* so_far, float* outs) const {
-        float scores[count * kPageTokens];
-        score<count>(page, queries, 1.0f / std::sqrt(float(model_.head_dim)), scores);
-        int begin = kPageTokens, stop = 0;
-        for (int q = 0; q < count; q++) {
-            const int end = std::max(0, std::min(kPageTokens, places[q] + 1 - start));
-            const int first = model_.window ? std::max(0, places[q] + 1 - model_.window - start) : 0;
-            if (first >= end) {  // this query sees nothing here
-                std::memset(scores + q * kPageTokens, 0, kPageTokens * sizeof(float));
-                so_far[q].shrink = so_far[q].total == 0 ? 0 : 1;
-                continue;
-            }
-            const float slope = model_.slopes ? model_.slopes[heads[q]] : 0;
-            weigh(page, scores + q * kPageTokens, first, end, slope, places[q] - start, so_far[q]);
-            begin = std::min(begin, first);
-            stop = std::max(stop, end);
-        }
-        gather<count>(page, scores, so_far, begin, stop, outs);
+    // The next page lies somewhere else: only we know where.
+    void ask_for_block(const uint8_t* from) const {
+        for (int64_t at = 0; at < shape_.bytes(); at += 64)
+            _mm_prefetch(reinterpret_cast<const char*>(from + at), _MM_HINT_T1);
     }
 
     void activate_all(int kind) {
