@@ -222,7 +222,7 @@ def test_norms_after_each_part_are_left_to_the_decoder() -> None:
 def test_pages_take_the_memory_that_is_reckoned_with(library: Native, kv_bits: int) -> None:
     for head_dim in (16, 48, 64, 80, 128):
         config = replace(LLAMA, attention=replace(LLAMA.attention, head_dim=head_dim))
-        block = library.library.waman_block_bytes(head_dim, kv_bits)
+        block = library.functions.waman_block_bytes(head_dim, kv_bits)
         assert config.num_layers * config.attention.num_kv_heads * block == page_bytes(config, kv_bits=kv_bits)
 
 

@@ -184,7 +184,7 @@ def touch_edges(path: str) -> None:
             for rows in (1, 2, 9):
                 x = torch.randn(rows, inputs)
                 from_edge, y = _at_edge(x), _at_edge(torch.full((rows, outputs), 7.0))
-                failed = library.library.waman_multiply(
+                failed = library.functions.waman_multiply(
                     library.team, at_edge.matrix(), from_edge.data_ptr(), inputs, rows, y.data_ptr()
                 )
                 assert failed == 0

@@ -83,13 +83,13 @@ class NativeRunner:
         self, decoder: Decoder, library: Native, *, num_pages: int, page_tokens: int = 32, kv_bits: int = 16
     ) -> None:
         """Packs the decoder's matrices, which then live in no other form; keys and values take 16 bits or 8."""
-        assert page_tokens == library.library.waman_page_tokens()
+        assert page_tokens == library.functions.waman_page_tokens()
         pack_linears(decoder, library)
         self.page_tokens, self.num_pages = page_tokens, num_pages
         self._decoder, self._library = decoder, library
         self._kept: list[object] = []  # what the structures point to
         self._adapters: list[ctypes.Array[_Change]] = []
-        block = library.library.waman_block_bytes(decoder.config.attention.head_dim, kv_bits)
+        block = library.functions.waman_block_bytes(decoder.config.attention.head_dim, kv_bits)
         shape = (decoder.config.num_layers, num_pages, decoder.config.attention.num_kv_heads * block)
         self._cache = untouched(shape, torch.uint8, torch.device("cpu"))
         self._model = self._describe(kv_bits)
@@ -111,7 +111,7 @@ class NativeRunner:
             casting="unsafe",
         )
         logits = torch.empty(len(wanted), self._decoder.embedding.num_embeddings)
-        failed = self._library.library.waman_pass(
+        failed = self._library.functions.waman_pass(
             *(self._library.team, ctypes.byref(self._model), table, len(rows), x.data_ptr(), wanted.ctypes.data),
             *(len(wanted), logits.data_ptr()),
         )

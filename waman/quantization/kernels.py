@@ -74,15 +74,15 @@ class Native:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.library = ctypes.CDLL(str(path))
-        self.library.waman_open.restype = ctypes.c_void_p
-        self.library.waman_open.argtypes = [ctypes.c_int32]
-        self.library.waman_multiply.argtypes = [
+        self.functions = ctypes.CDLL(str(path))
+        self.functions.waman_open.restype = ctypes.c_void_p
+        self.functions.waman_open.argtypes = [ctypes.c_int32]
+        self.functions.waman_multiply.argtypes = [
             *(ctypes.c_void_p, ctypes.POINTER(Matrix), ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32),
             ctypes.c_void_p,
         ]
-        self.library.waman_block_bytes.restype = ctypes.c_int64
-        self.library.waman_pass.argtypes = [
+        self.functions.waman_block_bytes.restype = ctypes.c_int64
+        self.functions.waman_pass.argtypes = [
             *(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p),
             *(ctypes.c_int32, ctypes.c_void_p),
         ]
@@ -93,7 +93,7 @@ class Native:
         """The address of a team of as many threads as PyTorch has."""
         threads = torch.get_num_threads()
         if threads not in self._teams:
-            self._teams[threads] = self.library.waman_open(threads)
+            self._teams[threads] = self.functions.waman_open(threads)
         return self._teams[threads]
 
     def pack(self, matrix: Quantized | Tensor) -> Packed | None:
@@ -110,7 +110,7 @@ class Native:
         rows = x.reshape(-1, x.shape[-1]).to(torch.float32).contiguous()
         found = torch.empty(len(rows), matrix.shape[0])
         bias = None if bias is None else bias.to(torch.float32).contiguous()
-        failed = self.library.waman_multiply(
+        failed = self.functions.waman_multiply(
             self.team, matrix.matrix(bias), rows.data_ptr(), rows.shape[1], len(rows), found.data_ptr()
         )
         if failed:
