@@ -57,8 +57,8 @@ def finish_and_compare(processes: Processes, name: str, out: Path, before: Work,
 
 def kill_before_the_end(processes: Processes, name: str, *, draw: random.Random, number: int, workers: bool) -> Path:
     """Kills fresh runs until one was not at its end yet; a kill after the end shows nothing and does not count."""
-    span = processes.spans[name, workers]
     for attempt in range(10):
+        span = processes.spans[name, workers]
         out = processes.folder / f"{name}-{number}-{attempt}"
         if processes.kill(name, out, after=draw.uniform(0, span), workers=workers):
             partial = out.with_name(out.name + ".partial")
