@@ -1,7 +1,7 @@
 """Which module gets which scheme, decided before a weight is read."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -74,11 +74,6 @@ def matrix_modules(config: ModelConfig) -> dict[str, nn.Module]:
     named = decoder.named_modules()
     found: dict[str, nn.Module] = {EMBEDDING: decoder.embedding}
     return found | {f"{name}{_WEIGHT}": module for name, module in named if isinstance(module, nn.Linear)}
-
-
-def in_layer(names: Sequence[str] | Mapping[str, object], layer: int) -> Iterator[str]:
-    """Those of our names that belong to a block."""
-    return (name for name in names if name.startswith(f"blocks.{layer}."))
 
 
 def _choose(module: str, ours: str, recipe: QuantizeRecipe) -> Scheme:
