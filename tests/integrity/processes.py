@@ -39,19 +39,33 @@ def finished_work(partial: Path) -> Work:
 
 
 def run_and_note(folder: Path, name: str, out: Path, workers: bool) -> None:
-    """Calls a door; notes beside `out` which units stood finished when it was given its name."""
-    give_name = draft._name_finally
+    """Calls a door; notes beside `out` which units stood finished when it was given its name, and its seconds."""
+    enter, give_name = draft.Draft.__enter__, draft._name_finally
+    clock = time.monotonic if workers else time.process_time
+    begun = math.nan
+
+    def note_begin(entered: draft.Draft) -> draft.Draft:
+        nonlocal begun
+        enter(entered)
+        begun = clock()
+        return entered
 
     def note(partial: Path, out: Path) -> None:
         noted(out).write_text(json.dumps(finished_work(partial)))
+        _span(out).write_text(json.dumps(clock() - begun))
         give_name(partial, out)
 
-    draft._name_finally = note
+    draft.Draft.__enter__, draft._name_finally = note_begin, note  # type: ignore[method-assign]
     doors.run(folder, name, out, workers=workers)
 
 
 def noted(out: Path) -> Path:
     return out.with_name(out.name + ".work.json")
+
+
+def _span(out: Path) -> Path:
+    """Where a door's seconds of `_clock` from its first write to its end are: by its own watch, as ours may be late."""
+    return out.with_name(out.name + ".span.json")
 
 
 @dataclass
@@ -84,13 +98,8 @@ class Processes:
             for place in DOORS[name].inputs.values():
                 self.whole(place.partition("/")[0])
             process = self.start(name, out, workers=workers)
-            begun = now = _clock(process, workers=workers)
-            while not out.exists() and process.is_alive():
-                time.sleep(_POLL_SECONDS)
-                read = _clock(process, workers=workers)
-                now = read if math.isfinite(read) else now
-            self.spans[name, workers] = now - begun
             end(process, name, code=0)
+            self.spans[name, workers] = json.loads(_span(out).read_text())
         return out
 
     def kill(self, name: str, out: Path, *, after: float, workers: bool) -> bool:
@@ -100,16 +109,15 @@ class Processes:
         the span is what it took now.
         """
         process = self.start(name, out, workers=workers)
-        begun = now = _clock(process, workers=workers)
-        while process.is_alive() and (read := _clock(process, workers=workers)) < begun + after:
-            now = read
+        begun = _clock(process, workers=workers)
+        while process.is_alive() and _clock(process, workers=workers) < begun + after:
             time.sleep(_POLL_SECONDS)
         process.kill()
         process.join(_PATIENCE_SECONDS)
         ended = process.exitcode
         assert ended in (0, -signal.SIGKILL), f"{name} failed of itself, with {ended}, before it was killed"
-        if out.exists() and 0 < now - begun < self.spans[name, workers]:
-            self.spans[name, workers] = now - begun
+        if out.exists():
+            self.spans[name, workers] = json.loads(_span(out).read_text())
         return not out.exists()
 
 
