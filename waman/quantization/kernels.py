@@ -20,6 +20,8 @@ PANEL = 16
 """Outputs whose weights lie together."""
 GROUP = 32
 """Inputs of a row of numbers that are rounded to bytes by one scale."""
+CHUNK = 4
+"""Groups of a panel whose scales and zeros lie together before their weights: each part begins at a cache line."""
 _INT4, _INT8, _BF16, _F32 = range(4)
 _SCALES = {torch.float16: 0, torch.bfloat16: 1, torch.float32: 2}
 
@@ -153,18 +155,20 @@ def _pack_integers(matrix: Quantized) -> Packed:
         group = _up(inputs, GROUP)
         integers = torch.nn.functional.pad(integers, (0, group - inputs))
     num_groups = scales.shape[1]
-    scale_bytes, zero_bytes = PANEL * scales.element_size(), 0 if matrix.zeros is None else PANEL
-    memory = _room(
-        _up(outputs, PANEL) // PANEL, num_groups * (scale_bytes + zero_bytes + PANEL * group * matrix.bits // 8)
-    )
+    chunks = -(-num_groups // CHUNK)
+    header_bytes = CHUNK * PANEL * (scales.element_size() + (matrix.zeros is not None))
+    panel_bytes = chunks * header_bytes + num_groups * PANEL * group * matrix.bits // 8
+    memory = _room(_up(outputs, PANEL) // PANEL, panel_bytes)
+    interleave = _interleave_nibbles if matrix.bits == 4 else _interleave_bytes
     for number in range(len(memory)):
         rows = slice(number * PANEL, number * PANEL + PANEL)
-        parts = [_by_group(scales[rows])]
+        parts = [_by_chunk(scales[rows], chunks)]
         if matrix.zeros is not None:
-            parts.append(_by_group(matrix.zeros[rows]))
-        interleave = _interleave_nibbles if matrix.bits == 4 else _interleave_bytes
-        parts.append(interleave(_whole(integers[rows])).reshape(num_groups, -1))
-        memory[number] = torch.cat(parts, dim=1).view(-1)
+            parts.append(_by_chunk(matrix.zeros[rows], chunks))
+        weights = interleave(_whole(integers[rows])).reshape(num_groups, -1)
+        weights = torch.nn.functional.pad(weights, (0, 0, 0, chunks * CHUNK - num_groups))
+        panel = torch.cat([*parts, weights.view(chunks, -1)], dim=1).view(-1)
+        memory[number] = panel[:panel_bytes]  # the last chunk may lack groups
     kind = _INT4 if matrix.bits == 4 else _INT8
     return Packed(memory, kind, (outputs, inputs), group, _SCALES[scales.dtype], matrix.zeros is not None)
 
@@ -183,9 +187,10 @@ def _pack_plain(matrix: Tensor) -> Packed:
     return Packed(memory, _BF16 if halves else _F32, (outputs, inputs), width, 0, has_zeros=False)
 
 
-def _by_group(rows: Tensor) -> Tensor:
-    """(up to 16 outputs, groups) -> (groups, bytes of 16 outputs)."""
-    return _whole(rows).T.contiguous().view(torch.uint8).view(rows.shape[1], -1)
+def _by_chunk(rows: Tensor, chunks: int) -> Tensor:
+    """(up to 16 outputs, groups) -> (chunks, bytes of 16 outputs for each of four groups)."""
+    groups = torch.nn.functional.pad(_whole(rows), (0, chunks * CHUNK - rows.shape[1]))
+    return groups.T.contiguous().view(torch.uint8).view(chunks, -1)
 
 
 def _interleave_bytes(integers: Tensor) -> Tensor:

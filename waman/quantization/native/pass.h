@@ -45,6 +45,7 @@ static Prepared take_prepared(Room& room, int64_t rows, int64_t inputs) {
     const int64_t width = (inputs + kGroup - 1) / kGroup * kGroup;
     Prepared x{};
     x.width = width;
+    x.rows = rows;
     x.bytes = room.take<int8_t>(rows * width);
     x.scales = room.take<float>(rows * width / kGroup);
     x.starts = room.take<int32_t>(rows * width / kGroup);

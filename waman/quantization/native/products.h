@@ -10,6 +10,7 @@ namespace waman {
 
 constexpr int kGroup = 32;  // inputs of a row that share a scale
 constexpr int kTile = 8;    // rows that a panel is read for at once
+constexpr int kChunk = 4;   // groups of a panel whose scales and zeros lie together before their weights
 // Bytes ahead of the weights that are asked for while they are read for several rows: the processor by itself looks no
 // further than the instructions it holds, which are then few lines of weights. Measured: 1.4 times as fast with 8 rows.
 constexpr int kAhead = 3072;
@@ -18,7 +19,9 @@ constexpr int kAhead = 3072;
 template <int kind>
 constexpr int kOffsetBits = kind == WAMAN_INT4 ? 3 : 7;
 
-// Rows in the form that a kind of matrix multiplies: bytes with a scale for each 32, bfloat16, or as they are.
+// Rows in the form that a kind of matrix multiplies: bytes with a scale for each 32, bfloat16, or as they are. The rows
+// of a tile lie side by side in each group, so that a tile is one stream: eight would keep the weights' from being
+// fetched ahead. Measured: 1.6 times as fast with 8 rows in 8 bits.
 struct Prepared {
     int8_t* bytes;
     float* scales;
@@ -26,6 +29,14 @@ struct Prepared {
     uint16_t* halves;
     const float* plain;
     int64_t width;  // of a row: a multiple of 32
+    int64_t rows;
+
+    // Rows of the tile that a row is in.
+    int64_t height(int64_t row) const { return std::min<int64_t>(kTile, rows - row / kTile * kTile); }
+    // Groups that lie before that group of that row.
+    int64_t place(int64_t row, int64_t group) const {
+        return row / kTile * kTile * (width / kGroup) + group * height(row) + row % kTile;
+    }
 };
 
 // Fills in [first, last) of a row of `inputs` numbers; both are multiples of 32, what lies beyond the inputs is 0.
@@ -39,17 +50,17 @@ static void prepare(int kind, const Prepared& to, int64_t row, const float* x, i
             from = padded;
         }
         const Floats low = load(from), high = load(from + kLanes);
+        const int64_t group = to.place(row, start / kGroup);
         if (kind == WAMAN_BF16) {
-            to_bf16(to.halves + row * to.width + start, low);
-            to_bf16(to.halves + row * to.width + start + kLanes, high);
+            to_bf16(to.halves + group * kGroup, low);
+            to_bf16(to.halves + group * kGroup + kLanes, high);
             continue;
         }
         const float most = largest(larger(absolute(low), absolute(high)));
         const float inverse = most > 0 ? 127.0f / most : 0.0f;
         const Integers first_half = nearest(low * inverse), second_half = nearest(high * inverse);
-        to_bytes(to.bytes + row * to.width + start, first_half);
-        to_bytes(to.bytes + row * to.width + start + kLanes, second_half);
-        const int64_t group = row * (to.width / kGroup) + start / kGroup;
+        to_bytes(to.bytes + group * kGroup, first_half);
+        to_bytes(to.bytes + group * kGroup + kLanes, second_half);
         to.scales[group] = most / 127.0f;
         const int offset_bits = kind == WAMAN_INT4 ? kOffsetBits<WAMAN_INT4> : kOffsetBits<WAMAN_INT8>;
         to.starts[group] = -sum(first_half + second_half) * (1 << offset_bits);
@@ -64,48 +75,52 @@ WAMAN_INLINE Floats read_scales(int type, const uint8_t* from) {
     return load(reinterpret_cast<const float*>(from));
 }
 
+// A panel in chunks of four groups (the last may have fewer): room for four times 16 scales, for as many zeros where
+// there are any, and the groups' weights; each begins at a cache line.
 template <int kind, int rows>
 static void multiply_integers(const waman_matrix& matrix, const uint8_t* at, const Prepared& x, int64_t row, Floats* to) {
     constexpr int bits = kind == WAMAN_INT4 ? 4 : 8;
     constexpr int step = bits == 4 ? 8 : 4;  // inputs in 64 bytes
-    const int scale_bytes = matrix.scales == WAMAN_SCALES_F32 ? 64 : 32;
-    const int64_t groups = x.width / kGroup;
-    const int8_t* bytes = x.bytes + row * x.width;
-    const float* scales = x.scales + row * groups;
-    const int32_t* starts = x.starts + row * groups;
+    const int scale_bytes = kLanes * (matrix.scales == WAMAN_SCALES_F32 ? 4 : 2);
+    const int64_t height = x.height(row);
+    const int8_t* bytes = x.bytes + x.place(row, 0) * kGroup;
+    const float* scales = x.scales + x.place(row, 0);
+    const int32_t* starts = x.starts + x.place(row, 0);
+    const uint8_t* groups = at;
     Floats found[rows] = {};
-    for (int start = 0; start < matrix.inputs; start += matrix.group) {
-        const Floats weight_scales = read_scales(matrix.scales, at);
-        at += scale_bytes;
-        Integers zeros = {};
-        if (matrix.has_zeros) {
-            zeros = read_bytes(reinterpret_cast<const int8_t*>(at));
-            at += kLanes;
+    for (int start = 0, number = 0; start < matrix.inputs; start += matrix.group, number = (number + 1) % kChunk) {
+        if (number == 0) {
+            groups = at;
+            at += kChunk * (scale_bytes + (matrix.has_zeros ? kLanes : 0));
         }
-        for (int k = start; k < start + matrix.group; k += kGroup) {
+        const Floats weight_scales = read_scales(matrix.scales, groups + number * scale_bytes);
+        Integers zeros = {};
+        if (matrix.has_zeros)
+            zeros = read_bytes(reinterpret_cast<const int8_t*>(groups + kChunk * scale_bytes + number * kLanes));
+        for (int k = 0; k < matrix.group; k += kGroup) {
             Integers products[rows];
             for (int r = 0; r < rows; r++) {
-                const int32_t below = starts[r * groups + k / kGroup];
-                products[r] = all(below);
-                if (matrix.has_zeros) products[r] += zeros * (below >> kOffsetBits<kind>);
+                products[r] = all(starts[r]);
+                if (matrix.has_zeros) products[r] += zeros * (starts[r] >> kOffsetBits<kind>);
             }
-            for (int i = k; i < k + kGroup; i += step, at += 64) {
-                if constexpr (rows > 1) ask_for(at + kAhead);
+            for (int i = 0; i < kGroup; i += step, at += 64) {
+                if constexpr (rows >= 4) ask_for(at + kAhead);
                 const Quads quads = load_quads(at);
                 if constexpr (bits == 4) {
                     Quads low, high;
                     split(quads, low, high);
                     for (int r = 0; r < rows; r++) {
-                        products[r] = dot<bits>(products[r], low, bytes + r * x.width + i);
-                        products[r] = dot<bits>(products[r], high, bytes + r * x.width + i + 4);
+                        products[r] = dot<bits>(products[r], low, bytes + r * kGroup + i);
+                        products[r] = dot<bits>(products[r], high, bytes + r * kGroup + i + 4);
                     }
                 } else {
-                    for (int r = 0; r < rows; r++)
-                        products[r] = dot<bits>(products[r], quads, bytes + r * x.width + i);
+                    for (int r = 0; r < rows; r++) products[r] = dot<bits>(products[r], quads, bytes + r * kGroup + i);
                 }
             }
-            for (int r = 0; r < rows; r++)
-                found[r] += to_floats(products[r]) * (weight_scales * scales[r * groups + k / kGroup]);
+            for (int r = 0; r < rows; r++) found[r] += to_floats(products[r]) * (weight_scales * scales[r]);
+            bytes += height * kGroup;
+            scales += height;
+            starts += height;
         }
     }
     for (int r = 0; r < rows; r++) to[r] = found[r];
@@ -115,13 +130,16 @@ static void multiply_integers(const waman_matrix& matrix, const uint8_t* at, con
 template <int rows>
 static void multiply_bf16(const waman_matrix& matrix, const uint8_t* at, const Prepared& x, int64_t row, Floats* to) {
     const uint16_t* weights = reinterpret_cast<const uint16_t*>(at);
-    const uint16_t* halves = x.halves + row * x.width;
+    const uint16_t* halves = x.halves + x.place(row, 0) * kGroup;
+    const int64_t height = x.height(row);
     Floats even[rows] = {}, odd[rows] = {};
-    for (int k = 0; k < matrix.inputs; k += 4, weights += 4 * kLanes) {
-        if constexpr (rows > 1) ask_for(weights + kAhead / 2), ask_for(weights + kAhead / 2 + 2 * kLanes);
-        for (int r = 0; r < rows; r++) {
-            even[r] = dot_bf16(even[r], weights, halves + r * x.width + k);
-            odd[r] = dot_bf16(odd[r], weights + 2 * kLanes, halves + r * x.width + k + 2);
+    for (int k = 0; k < matrix.inputs; k += kGroup, halves += height * kGroup) {
+        for (int i = 0; i < kGroup; i += 4, weights += 4 * kLanes) {
+            if constexpr (rows >= kTile) ask_for(weights + kAhead / 2), ask_for(weights + kAhead / 2 + 2 * kLanes);
+            for (int r = 0; r < rows; r++) {
+                even[r] = dot_bf16(even[r], weights, halves + r * kGroup + i);
+                odd[r] = dot_bf16(odd[r], weights + 2 * kLanes, halves + r * kGroup + i + 2);
+            }
         }
     }
     for (int r = 0; r < rows; r++) to[r] = even[r] + odd[r];
