@@ -175,7 +175,10 @@ def compare_bandwidth(setting: Setting) -> None:
 
 
 def compare_requests(setting: Setting) -> None:
-    """Requests of mixed lengths through the engine, many at once or one by one."""
+    """Requests of mixed lengths through the engine, many at once or one by one.
+
+    Answers are twice as long as prompts, as in the conversations by which Kwon et al. 2023 (section 6.1) measure.
+    """
     print("| what | ratio | at once | median wait | one by one | median wait | mode |\n|---|---|---|---|---|---|---|")
     draw = random.Random(1)
     arrives, requests = 0.0, []
@@ -184,8 +187,8 @@ def compare_requests(setting: Setting) -> None:
         requests.append(
             {
                 "arrives": arrives,
-                "prompt": _draw_ids(draw, draw.randrange(8, 129)),
-                "num_new": draw.randrange(max(2, setting.num_new // 8), setting.num_new + 1),
+                "prompt": _draw_ids(draw, draw.randrange(8, max(10, setting.num_new // 2))),
+                "num_new": draw.randrange(max(2, setting.num_new // 4), setting.num_new + 1),
             }
         )
     commands = {

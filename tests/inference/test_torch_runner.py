@@ -1,6 +1,7 @@
 """Reading in pages and passes equals reading everything anew, in every family."""
 
 import random
+from typing import Any
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 from tests.inference.passes import decoder_of, draw_ids, read_in_passes
 from tests.model.variants import VARIANTS
 from waman.errors import InputError, RecipeError
+from waman.inference.few_tokens import FewTokens
 from waman.inference.runner import Row, page_bytes
 from waman.inference.runner_choice import build_runner
 from waman.inference.torch_runner import TorchRunner
@@ -40,6 +42,29 @@ def test_any_cut_into_passes_gives_the_logits_of_the_whole(name: str, determinis
     for seed in range(3):
         wholes = wholes_of()
         assert_read(read_in_passes(runner, wholes, random.Random(seed)), decoder, wholes, atol=1e-5)
+
+
+@every_family
+@pytest.mark.parametrize("kv_bits", [None, 8])
+def test_a_token_of_each_row_is_read_as_by_the_modules(name: str, kv_bits: int | None, monkeypatch: Any) -> None:
+    """Rows alone and beside others, on pages that follow each other and on pages that do not."""
+    decoder = decoder_of(name)
+    wholes = wholes_of((9, 1, 30, 30))
+    held = [[0, 1, 2], [9], [30, 4, 17, 5, 6, 40, 7, 21], [50, 51, 52, 53, 54, 55, 56, 57]]
+
+    def read(chosen: list[int]) -> list[Tensor]:
+        runner = TorchRunner(decoder, num_pages=60, page_tokens=4, kv_bits=kv_bits)
+        found = []
+        for place in range(max(len(wholes[n]) for n in chosen)):
+            rows = [Row([wholes[n][place]], place, held[n], [0]) for n in chosen if place < len(wholes[n])]
+            found.append(runner.run(rows))
+        return found
+
+    few = [read(chosen) for chosen in ([2], [3], [0, 1, 2, 3])]
+    monkeypatch.setattr(FewTokens, "takes", lambda *_: False)
+    for found, chosen in zip(few, ([2], [3], [0, 1, 2, 3]), strict=True):
+        for one, other in zip(found, read(chosen), strict=True):
+            torch.testing.assert_close(one, other, rtol=0, atol=1e-5)
 
 
 @every_family

@@ -50,7 +50,7 @@ class TileAttention:
     def update(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """keys, values: (1, num_kv_heads, tokens, head_dim), given back as they are."""
         self._layer = layer
-        self._store.write(layer, self._slots, keys[0][:, self._kept], values[0][:, self._kept])
+        self._store.write(layer, self._slots, torch.cat((keys[0], values[0]))[:, self._kept])
         return keys, values
 
     def __call__(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
@@ -63,7 +63,8 @@ class TileAttention:
         top = own.new_full((*grouped, 1), _LOWEST)
         total, gathered = torch.zeros_like(top), torch.zeros_like(own)
         for number, (pages, unseen) in enumerate(zip(self._tables, self._unseen, strict=True)):
-            some_keys, some_values = (one.contiguous() for one in self._store.read(self._layer, pages, wide))
+            kept = self._store.read(self._layer, pages, wide).transpose(0, 1).contiguous()
+            some_keys, some_values = (one.contiguous() for one in kept.chunk(2, dim=1))
             scores = own @ some_keys.transpose(-1, -2)
             if self._penalties is not None:
                 scores -= self._penalties[number].reshape(*grouped, -1)

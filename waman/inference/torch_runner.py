@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from waman.inference.adapting import Adapters
+from waman.inference.few_tokens import FewTokens
 from waman.inference.page_store import PageStore
 from waman.inference.runner import PAGE_TOKENS, Row
 from waman.inference.tiles import TILE_TOKENS, TileAttention
@@ -58,6 +59,7 @@ class TorchRunner:
             device=self._device,
         )
         self._adapters = Adapters(decoder)
+        self._few = FewTokens(decoder, self._store) if self._device.type == "cpu" and not deterministic else None
 
     @property
     def num_bytes(self) -> int:
@@ -85,6 +87,10 @@ class TorchRunner:
 
     def _at_once(self, flat: "_Flat") -> Tensor:
         attention = _PagedAttention(self._store, flat, self._decoder)
+        few = self._few
+        if few and len(flat.token_ids) == len(flat.rows) and flat.adapters is None and few.takes(attention.groups):
+            placed = self._decoder.position(self._decoder.embedding(flat.token_ids[None]), flat.positions[None])
+            return few.run(placed.x[0], placed.rotation, placed.slopes, slots=flat.slots, groups=attention.groups)
         with self._adapters.applied(flat.adapters):
             x, rotation, slopes = self._decoder.position(
                 self._decoder.embedding(flat.token_ids[None]), flat.positions[None]
@@ -183,26 +189,27 @@ class _PagedAttention:
     def __init__(self, store: PageStore, flat: _Flat, decoder: Decoder) -> None:
         self._store, self._flat = store, flat
         self._window = decoder.config.attention.window
-        self._groups = [_Group(flat, some, page_tokens=store.page_tokens) for some in _group(flat.rows, store)]
+        self.groups = [_Group(flat, some, page_tokens=store.page_tokens) for some in _group(flat.rows, store)]
         self._attends: list[MaskedAttention] = []
         self._layer = 0
         self.lengths = flat.positions[:1]
 
     def prepare(self, slopes: Tensor | None) -> None:
         """What all layers share."""
-        self._attends = [MaskedAttention(one.mask, window=self._window, slopes=slopes) for one in self._groups]
+        self._attends = [MaskedAttention(one.mask, window=self._window, slopes=slopes) for one in self.groups]
 
     def update(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """keys, values: (1, num_kv_heads, tokens, head_dim), given back as they are."""
         self._layer = layer
-        self._store.write(layer, self._flat.slots, keys[0], values[0])
+        self._store.write(layer, self._flat.slots, torch.cat((keys[0], values[0])))
         return keys, values
 
     def __call__(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         """queries: (1, num_heads, tokens, head_dim) -> the same shape."""
         found = []
-        for group, attend in zip(self._groups, self._attends, strict=True):
-            keys, values = self._store.read(self._layer, group.tables, queries.dtype)
+        for group, attend in zip(self.groups, self._attends, strict=True):
+            kept = self._store.read(self._layer, group.tables, queries.dtype)
+            keys, values = kept.transpose(0, 1).chunk(2, dim=1)
             heads, dim = queries.shape[1], queries.shape[3]
             own = queries[0, :, group.tokens].reshape(heads, len(group.tables), -1, dim).transpose(0, 1)
             attended = attend(own, keys[:, :, : group.longest], values[:, :, : group.longest])
@@ -219,10 +226,18 @@ class _Group:
         first = flat.starts[some.start]
         self.tokens = slice(first, first + count * len(rows))
         self.longest = max(row.cached for row in rows) + count
-        self.tables = flat.tables[some, : -(-self.longest // page_tokens)]
+        num_pages = -(-self.longest // page_tokens)
+        self.tables = flat.tables[some, :num_pages]
+        pages = list(rows[0].pages[:num_pages])
+        self.span = slice(pages[0], pages[0] + num_pages) if len(rows) == 1 and _follow(pages) else None
+        """the pages of a row alone, where each lies behind the one before"""
         starts = torch.tensor([row.cached for row in rows], device=flat.tables.device)
         even = all(row.cached == rows[0].cached for row in rows)
         self.mask: Mask = Causal() if even else Cached(starts)
+
+
+def _follow(pages: list[int]) -> bool:
+    return pages == list(range(pages[0], pages[0] + len(pages)))
 
 
 def _group(rows: Sequence[Row], store: PageStore) -> Iterator[slice]:

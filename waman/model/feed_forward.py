@@ -34,10 +34,11 @@ class PlainFeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (..., model_dim) -> (..., model_dim)."""
-        result: Tensor = self.down(self._activate(self.up(x)))
+        result: Tensor = self.down(self.activate(self.up(x)))
         return result
 
-    def _activate(self, x: Tensor) -> Tensor:
+    def activate(self, x: Tensor) -> Tensor:
+        """x: any shape -> the same."""
         match self.config:
             case Gelu(approximation=approximation):
                 return F.gelu(x, approximate=approximation)

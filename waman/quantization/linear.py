@@ -99,13 +99,25 @@ class QuantizedLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (..., inputs) -> (..., outputs), in x's type."""
-        flat = x.reshape(-1, self.in_features)
-        found = None if self.exact else self._by_kernels(flat)
-        if found is None and not self.exact:
-            found = self._by_operators(flat)
-        if found is None:
-            found = self._dequantized(flat)
+        found = self.multiply(x.reshape(-1, self.in_features))
         return found.to(x.dtype).view(*x.shape[:-1], self.out_features)
+
+    def multiply(self, x: Tensor) -> Tensor:
+        """x: (rows, inputs) -> (rows, outputs), float32 where kernels or operators compute, else in x's type."""
+        found = None if self.exact else self._by_kernels(x)
+        if found is None and not self.exact:
+            found = self._by_operators(x)
+        return self._dequantized(x) if found is None else found
+
+    def only_operator(self) -> Product | None:
+        """What multiplies up to `FEW_ROWS` rows, if that is one operator and nothing else, as things stand."""
+        bare = self.bias is None and not self.exact and len(self.parts) == 1
+        return self._operators()[0] if bare and kernels.native() is None else None
+
+    def _operators(self) -> list[Product | None]:
+        if self._products is None:
+            self._products = [product(part.matrix()) if isinstance(part, Compact) else None for part in self.parts]
+        return self._products
 
     def _by_kernels(self, x: Tensor) -> Tensor | None:
         library = kernels.native() if x.device.type == "cpu" else None
@@ -125,12 +137,11 @@ class QuantizedLinear(nn.Module):
             return None
         if x.dtype != torch.bfloat16 if self.deterministic else len(x) > FEW_ROWS:
             return None
-        if self._products is None:
-            self._products = [product(part.matrix()) if isinstance(part, Compact) else None for part in self.parts]
-        if not all(self._products):
+        products = self._operators()
+        if not all(products):
             return None
         rounded = x.to(torch.bfloat16)
-        parts = [multiply(rounded) for multiply in self._products if multiply is not None]
+        parts = [multiply(rounded) for multiply in products if multiply is not None]
         return self._with_bias(parts[0] if len(parts) == 1 else torch.cat(parts, dim=1))
 
     def _dequantized(self, x: Tensor) -> Tensor:

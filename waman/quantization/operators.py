@@ -29,32 +29,27 @@ def product(matrix: Matrix) -> Product | None:
         return None
     scales = matrix.scales.float()
     zeros = torch.zeros_like(scales) if matrix.zeros is None else matrix.zeros.float()
+    integers, outputs = matrix.integers, len(scales)
     if matrix.bits == 4:
-        return partial(
-            _multiply_4, parts=[_pack_4(matrix.integers, scales, -zeros * scales, matrix.group)], outputs=len(scales)
-        )
-    # 8 bits are 16 times the upper four and the lower four: two products of 4 bits.
-    upper, lower = matrix.integers >> 4, (matrix.integers & 15) - 8
-    parts = [
-        _pack_4(upper, 16 * scales, -zeros * scales, matrix.group),
-        _pack_4(lower, scales, 8 * scales, matrix.group),
-    ]
-    return partial(_multiply_4, parts=parts, outputs=len(scales))
+        return partial(_multiply_4, packed=_pack_4(integers, scales, -zeros * scales, matrix.group), outputs=outputs)
+    # 8 bits are 16 times the upper four and the lower four: a matrix of 4 bits below another.
+    upper, lower = integers >> 4, (integers & 15) - 8
+    both = torch.cat([16 * scales, scales]), torch.cat([-zeros * scales, 8 * scales])
+    packed = _pack_4(torch.cat([upper, lower]), *both, matrix.group)
+    return partial(_multiply_4, packed=packed, outputs=outputs, halves=True)
 
 
-def _pack_4(integers: Tensor, scales: Tensor, shifts: Tensor, group: int) -> tuple[Tensor, Tensor, int]:
+def _pack_4(integers: Tensor, scales: Tensor, shifts: Tensor, group: int) -> tuple[Tensor, int, Tensor]:
     """weight = integers * scales + shifts, as the operator wants it."""
     spare = -len(scales) % _OUTPUT_STEP
     codes = torch.nn.functional.pad(integers.int() + 8, (0, 0, 0, spare), value=8)
     both = torch.nn.functional.pad(torch.stack([scales, shifts], dim=-1), (0, 0, 0, 0, 0, spare))
-    packed = torch._convert_weight_to_int4pack_for_cpu(codes, 1)
-    return packed, both.transpose(0, 1).bfloat16().contiguous(), group
+    return torch._convert_weight_to_int4pack_for_cpu(codes, 1), group, both.transpose(0, 1).bfloat16().contiguous()
 
 
-def _multiply_4(x: Tensor, *, parts: list[tuple[Tensor, Tensor, int]], outputs: int) -> Tensor:
-    found = [torch._weight_int4pack_mm_for_cpu(x, codes, group, scales) for codes, scales, group in parts]
-    result = found[0].float() if len(found) == 1 else found[0].float() + found[1].float()
-    return result[:, :outputs]
+def _multiply_4(x: Tensor, *, packed: tuple[Tensor, int, Tensor], outputs: int, halves: bool = False) -> Tensor:
+    found = torch._weight_int4pack_mm_for_cpu(x, *packed).float()
+    return found[:, :outputs] + found[:, outputs : 2 * outputs] if halves else found[:, :outputs]
 
 
 def _multiply_8(x: Tensor, *, integers: Tensor, scales: Tensor) -> Tensor:

@@ -77,7 +77,7 @@ WAMAN_INLINE Floats read_scales(int type, const uint8_t* from) {
 
 // A panel in chunks of four groups (the last may have fewer): room for four times 16 scales, for as many zeros where
 // there are any, and the groups' weights; each begins at a cache line.
-template <int kind, int rows>
+template <int kind, bool has_zeros, int rows>
 static void multiply_integers(const waman_matrix& matrix, const uint8_t* at, const Prepared& x, int64_t row, Floats* to) {
     constexpr int bits = kind == WAMAN_INT4 ? 4 : 8;
     constexpr int step = bits == 4 ? 8 : 4;  // inputs in 64 bytes
@@ -91,17 +91,18 @@ static void multiply_integers(const waman_matrix& matrix, const uint8_t* at, con
     for (int start = 0, number = 0; start < matrix.inputs; start += matrix.group, number = (number + 1) % kChunk) {
         if (number == 0) {
             groups = at;
-            at += kChunk * (scale_bytes + (matrix.has_zeros ? kLanes : 0));
+            at += kChunk * (scale_bytes + (has_zeros ? kLanes : 0));
         }
         const Floats weight_scales = read_scales(matrix.scales, groups + number * scale_bytes);
         Integers zeros = {};
-        if (matrix.has_zeros)
+        if (has_zeros)
             zeros = read_bytes(reinterpret_cast<const int8_t*>(groups + kChunk * scale_bytes + number * kLanes));
         for (int k = 0; k < matrix.group; k += kGroup) {
             Integers products[rows];
+#pragma GCC unroll 8
             for (int r = 0; r < rows; r++) {
                 products[r] = all(starts[r]);
-                if (matrix.has_zeros) products[r] += zeros * (starts[r] >> kOffsetBits<kind>);
+                if (has_zeros) products[r] += zeros * (starts[r] >> kOffsetBits<kind>);
             }
             for (int i = 0; i < kGroup; i += step, at += 64) {
                 if constexpr (rows >= 4) ask_for(at + kAhead);
@@ -109,20 +110,24 @@ static void multiply_integers(const waman_matrix& matrix, const uint8_t* at, con
                 if constexpr (bits == 4) {
                     Quads low, high;
                     split(quads, low, high);
+#pragma GCC unroll 8
                     for (int r = 0; r < rows; r++) {
                         products[r] = dot<bits>(products[r], low, bytes + r * kGroup + i);
                         products[r] = dot<bits>(products[r], high, bytes + r * kGroup + i + 4);
                     }
                 } else {
+#pragma GCC unroll 8
                     for (int r = 0; r < rows; r++) products[r] = dot<bits>(products[r], quads, bytes + r * kGroup + i);
                 }
             }
+#pragma GCC unroll 8
             for (int r = 0; r < rows; r++) found[r] += to_floats(products[r]) * (weight_scales * scales[r]);
             bytes += height * kGroup;
             scales += height;
             starts += height;
         }
     }
+#pragma GCC unroll 8
     for (int r = 0; r < rows; r++) to[r] = found[r];
 }
 
@@ -136,12 +141,14 @@ static void multiply_bf16(const waman_matrix& matrix, const uint8_t* at, const P
     for (int k = 0; k < matrix.inputs; k += kGroup, halves += height * kGroup) {
         for (int i = 0; i < kGroup; i += 4, weights += 4 * kLanes) {
             if constexpr (rows >= kTile) ask_for(weights + kAhead / 2), ask_for(weights + kAhead / 2 + 2 * kLanes);
+#pragma GCC unroll 8
             for (int r = 0; r < rows; r++) {
                 even[r] = dot_bf16(even[r], weights, halves + r * kGroup + i);
                 odd[r] = dot_bf16(odd[r], weights + 2 * kLanes, halves + r * kGroup + i + 2);
             }
         }
     }
+#pragma GCC unroll 8
     for (int r = 0; r < rows; r++) to[r] = even[r] + odd[r];
 }
 
@@ -159,8 +166,12 @@ template <int rows>
 static void multiply_panel(const waman_matrix& matrix, int panel, const Prepared& x, int64_t row, Floats* to) {
     const uint8_t* at = matrix.panels + panel * matrix.panel_bytes;
     switch (matrix.kind) {
-        case WAMAN_INT4: return multiply_integers<WAMAN_INT4, rows>(matrix, at, x, row, to);
-        case WAMAN_INT8: return multiply_integers<WAMAN_INT8, rows>(matrix, at, x, row, to);
+        case WAMAN_INT4:
+            if (matrix.has_zeros) return multiply_integers<WAMAN_INT4, true, rows>(matrix, at, x, row, to);
+            return multiply_integers<WAMAN_INT4, false, rows>(matrix, at, x, row, to);
+        case WAMAN_INT8:
+            if (matrix.has_zeros) return multiply_integers<WAMAN_INT8, true, rows>(matrix, at, x, row, to);
+            return multiply_integers<WAMAN_INT8, false, rows>(matrix, at, x, row, to);
         case WAMAN_BF16: return multiply_bf16<rows>(matrix, at, x, row, to);
         default: return multiply_f32<rows>(matrix, at, x, row, to);
     }
@@ -172,12 +183,17 @@ static void write_panel(const waman_matrix& matrix, int panel, const Floats* fou
     const int first = panel * kLanes, count = std::min(kLanes, matrix.outputs - first);
     for (int r = 0; r < rows; r++) {
         float* to = y + r * stride + first;
-        float lanes[kLanes];
-        store(lanes, found[r]);
-        for (int lane = 0; lane < count; lane++) {
-            const float value = matrix.bias ? lanes[lane] + matrix.bias[first + lane] : lanes[lane];
-            to[lane] = add ? to[lane] + value : value;
+        float before[kLanes] = {}, bias[kLanes] = {}, now[kLanes];
+        if (count == kLanes) {
+            Floats value = found[r];
+            if (matrix.bias) value += load(matrix.bias + first);
+            store(to, add ? load(to) + value : value);
+            continue;
         }
+        if (matrix.bias) std::memcpy(bias, matrix.bias + first, count * sizeof(float));
+        if (add) std::memcpy(before, to, count * sizeof(float));
+        store(now, load(before) + (found[r] + load(bias)));
+        std::memcpy(to, now, count * sizeof(float));
     }
 }
 
