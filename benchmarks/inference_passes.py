@@ -78,7 +78,7 @@ def _decode(task: dict[str, Any]) -> Callable[[], dict[str, Any]]:
 
     def step(parts: Sequence[Sequence[int]], cached: int) -> list[int]:
         rows = [Row(part, cached, held, (len(part) - 1,)) for part, held in zip(parts, pages, strict=True)]
-        found: list[int] = runner.run(rows).argmax(dim=1).tolist()
+        found: list[int] = runner.run(rows).numpy().argmax(axis=1).tolist()  # in this thread, as the engine chooses
         return found
 
     def make_pass() -> dict[str, Any]:

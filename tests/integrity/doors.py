@@ -30,6 +30,8 @@ class Door:
     """The verb, where the door is called in more than one way."""
     dated: str = "no file"
     """Files whose bytes tell the time, as a shell pattern."""
+    in_units: bool = True
+    """Whether work is finished in parts; else a door that was stopped begins anew."""
 
 
 DOORS: dict[str, Door] = {
@@ -79,6 +81,9 @@ DOORS: dict[str, Door] = {
             "cloze.max_option_tokens=16", "bits.max_bytes=20_000",
         ),
         {"weights": "pretrain/final", "documents": "refine", "mixture": "mix"},
+    ),
+    "quantize": Door(
+        ("proof.fewer=take", "proof.length=64"), {"weights": "pretrain/final", "tokens": "tokenize"}, in_units=False
     ),
     "compose": Door(("max_characters=300", "max_train=60", "max_test=20"), {"documents": "refine", "mixture": "mix"}),
     "tune": Door(

@@ -13,7 +13,7 @@ _BY_WORKERS = (3, 8)
 """Which of the ten kills fall on a door with worker processes: each costs the start of two interpreters, twice."""
 
 
-@pytest.mark.parametrize("name", DOORS)
+@pytest.mark.parametrize("name", [name for name, door in DOORS.items() if door.in_units])
 def test_every_door_has_four_units_or_more_to_be_stopped_between(processes: Processes, name: str) -> None:
     processes.whole(name)
     folders = {Path(path).parent for path in json.loads(noted(processes.folder / name).read_text())}
@@ -33,7 +33,7 @@ def test_a_door_killed_ten_times_goes_on_to_the_same_bytes(processes: Processes,
         stop_and_go_on(processes, name, draw=draw, number=number, workers=number in _BY_WORKERS)
         for number in range(1, 11)
     ]
-    assert any(finished), "no kill fell behind the first finished unit: the work is too short to show anything"
+    assert any(finished) == DOORS[name].in_units, "no kill fell behind the first finished unit: the work is too short to show anything"
 
 
 def stop_and_go_on(processes: Processes, name: str, *, draw: random.Random, number: int, workers: bool) -> int:
