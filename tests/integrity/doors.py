@@ -83,7 +83,9 @@ DOORS: dict[str, Door] = {
         {"weights": "pretrain/final", "documents": "refine", "mixture": "mix"},
     ),
     "quantize": Door(
-        ("proof.fewer=take", "proof.length=64"), {"weights": "pretrain/final", "tokens": "tokenize"}, in_units=False
+        ("layers.kind=int8", "layers.group.kind=none", "proof.fewer=take", "proof.length=64"),
+        {"weights": "pretrain/final", "tokens": "tokenize"},
+        in_units=False,
     ),
     "compose": Door(("max_characters=300", "max_train=60", "max_test=20"), {"documents": "refine", "mixture": "mix"}),
     "tune": Door(

@@ -15,6 +15,7 @@ from waman.inference.pages import PageTable
 from waman.inference.runner import Row, Runner
 from waman.inference.sampling import TokenLogs, choose, log_probabilities
 from waman.inference.scheduler import Piece, Sample, Scheduler
+from waman.inference.threads import one_thread
 from waman.tokens.tokenizer import Tokenizer
 
 
@@ -150,6 +151,11 @@ class Engine:
         rows = [_row(piece) for piece in pieces]
         logits = self._runner.run(rows)
         self.scheduler.advance(pieces)
+        with one_thread():
+            return self._take_in(pieces, rows, logits)
+
+    def _take_in(self, pieces: Sequence[Piece], rows: Sequence[Row], logits: Tensor) -> list[Event]:
+        """Keeps what a pass tells of prompts, and draws the next tokens."""
         drawing: list[tuple[_Job, Writer, Sample, int]] = []
         start = 0
         for (sample, _), row in zip(pieces, rows, strict=True):

@@ -12,6 +12,7 @@ from waman.errors import InputError
 from waman.inference.adapting import HEAD, Change, fit
 from waman.inference.memory import untouched
 from waman.inference.runner import Row
+from waman.inference.threads import one_thread
 from waman.model.config import Geglu, Gelu, ModelConfig, Parallel, Relu, RmsNorm, Sequential, SquaredRelu, Swiglu
 from waman.model.decoder import Decoder
 from waman.model.position import HeadSlopes, PositionEmbedding, Rotary
@@ -96,6 +97,11 @@ class NativeRunner:
 
     def run(self, rows: Sequence[Row]) -> Tensor:
         """See `Runner`."""
+        team = self._library.team
+        with one_thread():
+            return self._run(rows, team)
+
+    def _run(self, rows: Sequence[Row], team: int) -> Tensor:
         x = self._embed(rows)
         pages = [np.asarray(row.pages, np.int32) for row in rows]
         table = (_Row * len(rows))(
@@ -112,7 +118,7 @@ class NativeRunner:
         )
         logits = torch.empty(len(wanted), self._decoder.embedding.num_embeddings)
         failed = self._library.functions.waman_pass(
-            *(self._library.team, ctypes.byref(self._model), table, len(rows), x.data_ptr(), wanted.ctypes.data),
+            *(team, ctypes.byref(self._model), table, len(rows), x.data_ptr(), wanted.ctypes.data),
             *(len(wanted), logits.data_ptr()),
         )
         if failed:

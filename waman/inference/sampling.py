@@ -1,8 +1,7 @@
 """Chooses the next tokens of a pass, all rows together; no row's choice depends on another's."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -92,19 +91,6 @@ class Sampler:
         return float(torch.rand((), generator=self._generator, dtype=torch.float64))
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """PyTorch's threads wait awake for a while after their work, on the processors that the next pass needs: with two
-    of them a fifth of the speed at eight sequences, for less than they save here."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-@_one_thread()
 def choose(
     logits: Tensor, samplers: Sequence[Sampler], allowed: Sequence[Tensor | None] | None = None
 ) -> list[int | None]:
@@ -133,7 +119,6 @@ def choose(
     return found
 
 
-@_one_thread()
 def log_probabilities(logits: Tensor, token_ids: Sequence[int], *, top: int) -> list[TokenLogs]:
     """For each row the log-probability of a token and of the likeliest. logits: (rows, vocab_size)."""
     found = []
