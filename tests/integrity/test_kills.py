@@ -33,7 +33,9 @@ def test_a_door_killed_ten_times_goes_on_to_the_same_bytes(processes: Processes,
         stop_and_go_on(processes, name, draw=draw, number=number, workers=number in _BY_WORKERS)
         for number in range(1, 11)
     ]
-    assert any(finished) == DOORS[name].in_units, "no kill fell behind the first finished unit: the work is too short to show anything"
+    assert any(finished) == DOORS[name].in_units, (
+        "no kill fell behind the first finished unit: the work is too short to show anything"
+    )
 
 
 def stop_and_go_on(processes: Processes, name: str, *, draw: random.Random, number: int, workers: bool) -> int:
