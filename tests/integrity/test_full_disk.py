@@ -10,8 +10,8 @@ from tests.restricted import in_a_namespace
 
 ROOM_KIB = {"pretrain": 1600, "tune": 1600, "quantize": 8}
 """What is left of the disk, by door, elsewhere 48. Runs keep checkpoints in place of units: the untrained model's takes
-220 KiB and others 550, so that the first three find room and later ones do not; in 48 KiB none does. The quantized model
-needs less than 48."""
+220 KiB and others 550, so that the first three find room and later ones do not; in 48 KiB none does. A quantized
+model needs less."""
 KEPT = {"pretrain": ["step-0", "step-4", "step-8"], "pretrain-from": [], "tune": ["step-0", "step-16", "step-32"]}
 """Checkpoints, oldest first."""
 
