@@ -53,7 +53,8 @@ GGUF = {"int4": "Q4_0", "int8": "Q8_0", "bf16": "BF16"}
 """llama.cpp's type beside each of ours."""
 BANDWIDTH_BYTES = 1 << 30
 NUM_REQUESTS = 64
-AT_ONCE = 16
+AT_ONCE = 64
+"""As many as an engine takes by default."""
 QUALITY_SHAPE = (16, 256)
 Answers = dict[str, list[dict[str, Any]]]
 
