@@ -62,6 +62,19 @@ def test_operators_take_any_number_of_outputs(scheme: Scheme, outputs: int) -> N
     assert distance(multiply(x), formula(x, matrix)) < 6e-3
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize(
+    ("scheme", "inputs"), [*((scheme, 256) for scheme in SCHEMES), (Int4(), 96), (Int8(None), 160)]
+)
+@pytest.mark.parametrize("rows", [1, 3, FEW_ROWS])
+def test_products_on_cuda_are_those_of_the_dequantized_matrix(scheme: Scheme, inputs: int, rows: int) -> None:
+    matrix, bias, x = made(scheme, 41, inputs), random(41, seed=1), random(rows, inputs, seed=2)
+    layer = QuantizedLinear([matrix], bias)
+    layer(x)  # what is packed for the CPU does not stay
+    found = layer.cuda()(x.cuda().bfloat16())
+    assert distance(found.cpu(), formula(x.bfloat16(), matrix, bias)) < 8e-3
+
+
 def test_rows_of_several_schemes_and_kept_ones_are_one_layer() -> None:
     parts = [made(Int4()), made(Int4(), seed=5), made(Int8()), random(8, 256, seed=3)]
     layer, x = QuantizedLinear(parts), random(60, 256, seed=4)

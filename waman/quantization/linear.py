@@ -119,6 +119,12 @@ class QuantizedLinear(nn.Module):
             self._products = [product(part.matrix()) if isinstance(part, Compact) else None for part in self.parts]
         return self._products
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "QuantizedLinear":
+        """Moves to another device: what was packed for the one before is forgotten."""
+        self._native = self._products = None
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
+
     def _by_kernels(self, x: Tensor) -> Tensor | None:
         library = kernels.native() if x.device.type == "cpu" else None
         if library is None:
@@ -133,7 +139,8 @@ class QuantizedLinear(nn.Module):
 
     def _by_operators(self, x: Tensor) -> Tensor | None:
         """For few rows; in bfloat16 also for many, where results must not depend on their number."""
-        if x.device.type != "cpu" or (torch.is_grad_enabled() and x.requires_grad):
+        on_cpu = x.device.type == "cpu"
+        if not (on_cpu or (x.is_cuda and not self.deterministic)) or (torch.is_grad_enabled() and x.requires_grad):
             return None
         if x.dtype != torch.bfloat16 if self.deterministic else len(x) > FEW_ROWS:
             return None
