@@ -44,7 +44,7 @@ class Matrix(ctypes.Structure):
 
 @dataclass(frozen=True, eq=False)
 class Packed:
-    """A matrix as the kernels read it: panels of 16 outputs, in each what every group of inputs needs, in order."""
+    """A matrix as the kernels read it: panels of 16 outputs, in each what four groups of inputs need, and so on."""
 
     memory: Tensor
     """(panels, panel_bytes) uint8"""

@@ -76,7 +76,8 @@ WAMAN_INLINE Floats read_scales(int type, const uint8_t* from) {
 }
 
 // A panel in chunks of four groups (the last may have fewer): room for four times 16 scales, for as many zeros where
-// there are any, and the groups' weights; each begins at a cache line.
+// there are any, and the groups' weights; each begins at a cache line. Loops over rows are unrolled by order: else the
+// compiler keeps the sums in memory.
 template <int kind, bool has_zeros, int rows>
 static void multiply_integers(const waman_matrix& matrix, const uint8_t* at, const Prepared& x, int64_t row, Floats* to) {
     constexpr int bits = kind == WAMAN_INT4 ? 4 : 8;
