@@ -68,6 +68,18 @@ def test_a_token_of_each_row_is_read_as_by_the_modules(name: str, kv_bits: int |
 
 
 @every_family
+def test_a_token_of_each_row_is_read_in_bfloat16(name: str) -> None:
+    """A plain head takes what the decoder computes in."""
+    decoder = decoder_of(name, torch.bfloat16)
+    whole = draw_ids(9, seed=1)
+    runner = TorchRunner(decoder, num_pages=8, page_tokens=4)
+    found = [runner.run([Row([token_id], place, [3, 1, 2], [0])]) for place, token_id in enumerate(whole)]
+    with torch.inference_mode():
+        expected = decoder(torch.tensor([whole]))[0].float()
+    assert float((torch.cat(found) - expected).norm() / expected.norm()) < 0.05
+
+
+@every_family
 def test_under_the_switch_the_bits_do_not_depend_on_neighbours_or_cuts(name: str) -> None:
     """In float32, where another order of summing shows."""
     decoder = decoder_of(name, torch.float32)

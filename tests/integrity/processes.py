@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,13 @@ def finished_work(partial: Path) -> Work:
     return {
         path.relative_to(partial).as_posix(): (path.stat().st_ino, path.stat().st_mtime_ns) for path in sorted(files)
     }
+
+
+def _has_finished_some(partial: Path) -> bool:
+    try:
+        return bool(finished_work(partial))
+    except FileNotFoundError:  # it is being put together
+        return True
 
 
 def run_and_note(folder: Path, name: str, out: Path, workers: bool) -> None:
@@ -77,6 +85,8 @@ class Processes:
     """Seconds of `_clock` from the first write to the end, by door and whether in workers."""
 
     def __post_init__(self) -> None:
+        # One that an earlier test started has not imported what is told here, and every door would load it anew.
+        forkserver._forkserver._stop()  # type: ignore[attr-defined]
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(
             ["tests.integrity.doors", "tests.integrity.warm", *(verb.door.partition(":")[0] for verb in VERBS)]
@@ -102,13 +112,18 @@ class Processes:
             self.spans[name, workers] = json.loads(_span(out).read_text())
         return out
 
-    def kill(self, name: str, out: Path, *, after: float, workers: bool) -> bool:
+    def kill(self, name: str, out: Path, *, after: float, workers: bool, behind_a_unit: bool = False) -> bool:
         """Kills a door so many seconds of `_clock` after its first write; whether that was before its end.
+
+        behind_a_unit: after its first finished unit or checkpoint.
 
         Where it was not, the door was quicker than when its span was taken (which may have compiled what it loads), and
         the span is what it took now.
         """
         process = self.start(name, out, workers=workers)
+        partial = out.with_name(out.name + ".partial")
+        while behind_a_unit and process.is_alive() and not _has_finished_some(partial):
+            time.sleep(_POLL_SECONDS)
         begun = _clock(process, workers=workers)
         while process.is_alive() and _clock(process, workers=workers) < begun + after:
             time.sleep(_POLL_SECONDS)

@@ -58,11 +58,16 @@ def finish_and_compare(processes: Processes, name: str, out: Path, before: Work,
 
 
 def kill_before_the_end(processes: Processes, name: str, *, draw: random.Random, number: int, workers: bool) -> Path:
-    """Kills fresh runs until one was not at its end yet; a kill after the end shows nothing and does not count."""
+    """Kills fresh runs until one was not at its end yet; a kill after the end shows nothing and does not count.
+
+    Every other one falls behind the first finished unit, wherever in the whole span that lies on this machine.
+    """
     for attempt in range(10):
         span = processes.spans[name, workers]
         out = processes.folder / f"{name}-{number}-{attempt}"
-        if processes.kill(name, out, after=draw.uniform(0, span), workers=workers):
+        behind = DOORS[name].in_units and number % 2 == 1
+        after = draw.uniform(0, span / 5 if behind else span)
+        if processes.kill(name, out, after=after, workers=workers, behind_a_unit=behind):
             partial = out.with_name(out.name + ".partial")
             assert partial.is_dir(), f"{name} was killed in the middle and left nothing"
             return out

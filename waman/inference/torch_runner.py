@@ -90,7 +90,8 @@ class TorchRunner:
         few = self._few
         if few and len(flat.token_ids) == len(flat.rows) and flat.adapters is None and few.takes(attention.groups):
             placed = self._decoder.position(self._decoder.embedding(flat.token_ids[None]), flat.positions[None])
-            return few.run(placed.x[0], placed.rotation, placed.slopes, slots=flat.slots, groups=attention.groups)
+            found = few.run(placed.x[0], placed.rotation, placed.slopes, slots=flat.slots, groups=attention.groups)
+            return found.to(placed.x.dtype)
         with self._adapters.applied(flat.adapters):
             x, rotation, slopes = self._decoder.position(
                 self._decoder.embedding(flat.token_ids[None]), flat.positions[None]
