@@ -176,10 +176,7 @@ def compare_bandwidth(setting: Setting) -> None:
 
 
 def compare_requests(setting: Setting) -> None:
-    """Requests of mixed lengths through the engine, many at once or one by one.
-
-    Answers are twice as long as prompts, as in the conversations by which Kwon et al. 2023 (section 6.1) measure.
-    """
+    """Requests of mixed lengths through the engine, many at once or one by one; answers twice as long as prompts."""
     print("| what | ratio | at once | median wait | one by one | median wait | mode |\n|---|---|---|---|---|---|---|")
     draw = random.Random(1)
     arrives, requests = 0.0, []

@@ -113,9 +113,8 @@ class Processes:
         return out
 
     def kill(self, name: str, out: Path, *, after: float, workers: bool, behind_a_unit: bool = False) -> bool:
-        """Kills a door so many seconds of `_clock` after its first write; whether that was before its end.
-
-        behind_a_unit: after its first finished unit or checkpoint.
+        """Kills a door so many seconds of `_clock` after its first write, or `behind_a_unit` after the first finished
+        unit or checkpoint; whether that was before its end.
 
         Where it was not, the door was quicker than when its span was taken (which may have compiled what it loads), and
         the span is what it took now.

@@ -15,7 +15,7 @@ from waman.inference.pages import PageTable
 from waman.inference.runner import Row, Runner
 from waman.inference.sampling import TokenLogs, choose, log_probabilities
 from waman.inference.scheduler import Piece, Sample, Scheduler
-from waman.inference.threads import one_thread
+from waman.model.threads import one_thread
 from waman.tokens.tokenizer import Tokenizer
 
 

@@ -4,7 +4,7 @@ So few numbers take less time than the calls of the modules that would compute t
 made for many queries: two small products are several times as fast for one. Sums and the residual stream are float32.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -14,19 +14,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from waman.inference.page_store import PageStore
-from waman.model.block import Block
+from waman.model.attention import one_query_bias
+from waman.model.block import Block, Part, put_together
 from waman.model.config import Parallel, Sequential
 from waman.model.decoder import Decoder
-from waman.model.feed_forward import GatedFeedForward, PlainFeedForward
-from waman.model.masks import Mask, allowed, distances
+from waman.model.feed_forward import GatedFeedForward, PlainFeedForward, activate_gate
+from waman.model.masks import Mask
 from waman.model.norm import MeanVarianceNorm, RootMeanSquareNorm
 from waman.model.position import Rotation
 from waman.model.precision import at_least_fp32
-from waman.quantization.linear import FEW_ROWS, QuantizedLinear
+from waman.quantization.linear import QuantizedLinear
 
 MAX_KEPT_NUMBERS = 2**22
 """Keys of a group that are widened to float32 at once: more would leave the cache and the memory at hand."""
-Part = Callable[[Tensor], Tensor]
 
 
 class Group(Protocol):
@@ -109,15 +109,13 @@ class FewTokens:
 
     def _bias(self, group: Group, slopes: Tensor | None) -> Tensor | None:
         """What is added to scores: (num_kv_heads or 1, rows or 1, queries of a kv head or 1, time); None: nothing."""
-        device = group.tables.device
-        seen = allowed(group.mask, 1, group.longest, device, window=self._config.window)
-        if slopes is None and bool(seen.all()):
+        bias = one_query_bias(
+            group.mask, group.longest, group.tables.device, self._wide, window=self._config.window, slopes=slopes
+        )
+        if slopes is None and not bool(bias.any()):
             return None
-        bias = torch.zeros(seen.shape, dtype=self._wide, device=device).masked_fill_(~seen, float("-inf"))[None]
-        if slopes is not None:
-            apart = distances(group.mask, 1, group.longest, device)
-            bias = bias - slopes.to(self._wide).view(self._config.num_kv_heads, 1, -1, 1) * apart
-        return bias
+        kv_heads = self._config.num_kv_heads if slopes is not None else 1
+        return bias.view(len(bias), kv_heads, -1, group.longest).transpose(0, 1)
 
 
 @dataclass(frozen=True)
@@ -132,11 +130,11 @@ class _Layer:
     @classmethod
     def of(cls, block: Block, wide: torch.dtype) -> "_Layer":
         """The functions of a block."""
-        own = getattr(block, "feed_forward_norm", None)
+        second = block.feed_forward_norm
         return cls(
             block.layout,
             _norm(block.attention_norm, wide),
-            None if own is None else _norm(own, wide),
+            None if second is None else _norm(second, wide),
             _product(block.attention.query_key_value),
             _product(block.attention.output),
             _feed_forward(block.feed_forward),
@@ -144,23 +142,14 @@ class _Layer:
 
     def apply(self, x: Tensor, attend: Part) -> Tensor:
         """As `Block.forward`."""
-        match self.layout:
-            case Parallel(num_norms=1):
-                normed = self.attention_norm(x)
-                return x + self.output(attend(self.query_key_value(normed))) + self.feed_forward(normed)
-            case Parallel():
-                read = self.output(attend(self.query_key_value(self.attention_norm(x))))
-                return x + read + self.feed_forward(self._second(x))
-            case Sequential(norm="before"):
-                x = x + self.output(attend(self.query_key_value(self.attention_norm(x))))
-                return x + self.feed_forward(self._second(x))
-            case Sequential():
-                x = self.attention_norm(x + self.output(attend(self.query_key_value(x))))
-                return self._second(x + self.feed_forward(x))
-
-    def _second(self, x: Tensor) -> Tensor:
-        assert self.feed_forward_norm is not None
-        return self.feed_forward_norm(x)
+        return put_together(
+            self.layout,
+            x,
+            attention_norm=self.attention_norm,
+            attention=lambda normed: self.output(attend(self.query_key_value(normed))),
+            feed_forward_norm=self.feed_forward_norm,
+            feed_forward=self.feed_forward,
+        )
 
 
 def _norm(module: nn.Module, wide: torch.dtype) -> Part:
@@ -189,14 +178,9 @@ def _root_mean_square(x: Tensor, *, weight: Tensor, share: float, eps: Tensor) -
 
 def _product(module: nn.Linear | nn.Module) -> Part:
     if isinstance(module, QuantizedLinear):
-        direct = module.only_operator()
-        return module.multiply if direct is None else partial(_multiply_few, direct=direct, module=module)
+        return module.multiply
     assert isinstance(module, nn.Linear)
     return partial(_multiply, weight=module.weight.detach(), bias=module.bias)
-
-
-def _multiply_few(x: Tensor, *, direct: Part, module: QuantizedLinear) -> Tensor:
-    return direct(x.bfloat16()) if len(x) <= FEW_ROWS else module.multiply(x)
 
 
 def _multiply(x: Tensor, *, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -213,8 +197,7 @@ def _feed_forward(module: nn.Module) -> Part:
 
 def _gated(x: Tensor, *, up: Part, down: Part, approximation: str | None) -> Tensor:
     gate, other = up(x).chunk(2, dim=-1)
-    active = F.silu(gate) if approximation is None else F.gelu(gate, approximate=approximation)
-    return down(active.mul_(other))
+    return down(activate_gate(gate, approximation).mul_(other))
 
 
 def _plain(x: Tensor, *, up: Part, down: Part, activate: Part) -> Tensor:

@@ -12,10 +12,10 @@ from waman.errors import InputError
 from waman.inference.adapting import HEAD, Change, fit
 from waman.inference.memory import untouched
 from waman.inference.runner import Row
-from waman.inference.threads import one_thread
 from waman.model.config import Geglu, Gelu, ModelConfig, Parallel, Relu, RmsNorm, Sequential, SquaredRelu, Swiglu
 from waman.model.decoder import Decoder
 from waman.model.position import HeadSlopes, PositionEmbedding, Rotary
+from waman.model.threads import one_thread
 from waman.quantization.kernels import Matrix, Native
 from waman.quantization.packed import can_pack, pack_linears
 from waman.weights.adapters import Adapter
@@ -181,7 +181,7 @@ class NativeRunner:
             modules = map(decoder.get_submodule, _names_of_layer(decoder, number))
             layer.parts = (Matrix * _PARTS)(*map(self._matrix, modules))
             layer.attention_norm, layer.attention_norm_bias = self._norm(block.attention_norm)
-            if hasattr(block, "feed_forward_norm"):
+            if block.feed_forward_norm is not None:
                 layer.feed_forward_norm, layer.feed_forward_norm_bias = self._norm(block.feed_forward_norm)
         model = _Model(layers=layers, head=self._matrix(decoder.unembedding), epsilon=config.norm.eps)
         self._kept.append(layers)

@@ -189,14 +189,10 @@ class MaskedAttention:
         if isinstance(self.mask, Causal) and self.slopes is None and self.positions is None:
             first = 0 if self.window is None else max(0, key_length - self.window)
             return partial(_attend_from, first)
-        seen = allowed(self.mask, 1, key_length, device, window=self.window, positions=self.positions)[:, None]
-        bias = torch.zeros(seen.shape, dtype=dtype, device=device)
-        if self.slopes is not None:
-            apart = distances(self.mask, 1, key_length, device, positions=self.positions)[:, None]
-            bias = (-self.slopes.to(device)[:, None, None] * apart).to(dtype)
-        return partial(
-            F.scaled_dot_product_attention, attn_mask=bias.masked_fill(~seen, float("-inf")), enable_gqa=True
+        bias = one_query_bias(
+            self.mask, key_length, device, dtype, window=self.window, slopes=self.slopes, positions=self.positions
         )
+        return partial(F.scaled_dot_product_attention, attn_mask=bias, enable_gqa=True)
 
     def _cut(self, queries: Tensor, keys: Tensor) -> list[Panel]:
         batch, num_heads, query_length, _ = queries.shape
@@ -235,6 +231,26 @@ class MaskedAttention:
             slopes=self.slopes,
             positions=self.positions,
         )
+
+
+def one_query_bias(
+    mask: Mask,
+    key_length: int,
+    device: torch.device,
+    dtype: torch.dtype,
+    *,
+    window: int | None = None,
+    slopes: Tensor | None = None,
+    positions: Tensor | None = None,
+) -> Tensor:
+    """What is added to the scores of each row's last token: (batch or 1, num_heads or 1, 1, key_time), -inf where it
+    does not see. Arguments as in `MaskedAttention`."""
+    seen = allowed(mask, 1, key_length, device, window=window, positions=positions)[:, None]
+    bias = torch.zeros(seen.shape, dtype=dtype, device=device)
+    if slopes is not None:
+        apart = distances(mask, 1, key_length, device, positions=positions)[:, None]
+        bias = (-slopes.to(device)[:, None, None] * apart).to(dtype)
+    return bias.masked_fill(~seen, float("-inf"))
 
 
 def _attend_from(first: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:

@@ -68,7 +68,7 @@ class _Gated(torch.autograd.Function):
         ctx.save_for_backward(gate_up)
         ctx.gelu_approximation = gelu_approximation  # type: ignore[attr-defined]
         gate, up = gate_up.chunk(2, dim=-1)
-        return _activate_gate(gate, gelu_approximation).mul_(up)
+        return activate_gate(gate, gelu_approximation).mul_(up)
 
     @staticmethod
     @once_differentiable
@@ -78,7 +78,7 @@ class _Gated(torch.autograd.Function):
         gate, up = gate_up.chunk(2, dim=-1)
         result = torch.empty_like(gate_up)
         grad_gate, grad_up = result.chunk(2, dim=-1)
-        torch.mul(gradient, _activate_gate(gate, approximation), out=grad_up)
+        torch.mul(gradient, activate_gate(gate, approximation), out=grad_up)
         if approximation is None:
             grad_gate.copy_(torch.ops.aten.silu_backward(gradient * up, gate))
         else:
@@ -86,5 +86,6 @@ class _Gated(torch.autograd.Function):
         return result, None
 
 
-def _activate_gate(gate: Tensor, gelu_approximation: str | None) -> Tensor:
+def activate_gate(gate: Tensor, gelu_approximation: str | None) -> Tensor:
+    """silu, or gelu where its approximation is given; any shape -> the same."""
     return F.silu(gate) if gelu_approximation is None else F.gelu(gate, approximate=gelu_approximation)

@@ -109,16 +109,6 @@ class QuantizedLinear(nn.Module):
             found = self._by_operators(x)
         return self._dequantized(x) if found is None else found
 
-    def only_operator(self) -> Product | None:
-        """What multiplies up to `FEW_ROWS` rows, if that is one operator and nothing else, as things stand."""
-        bare = self.bias is None and not self.exact and len(self.parts) == 1
-        return self._operators()[0] if bare and kernels.native() is None else None
-
-    def _operators(self) -> list[Product | None]:
-        if self._products is None:
-            self._products = [product(part.matrix()) if isinstance(part, Compact) else None for part in self.parts]
-        return self._products
-
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "QuantizedLinear":
         """Moves to another device: what was packed for the one before is forgotten."""
         self._native = self._products = None
@@ -144,11 +134,12 @@ class QuantizedLinear(nn.Module):
             return None
         if x.dtype != torch.bfloat16 if self.deterministic else len(x) > FEW_ROWS:
             return None
-        products = self._operators()
-        if not all(products):
+        if self._products is None:
+            self._products = [product(part.matrix()) if isinstance(part, Compact) else None for part in self.parts]
+        if not all(self._products):
             return None
         rounded = x.to(torch.bfloat16)
-        parts = [multiply(rounded) for multiply in products if multiply is not None]
+        parts = [multiply(rounded) for multiply in self._products if multiply is not None]
         return self._with_bias(parts[0] if len(parts) == 1 else torch.cat(parts, dim=1))
 
     def _dequantized(self, x: Tensor) -> Tensor:

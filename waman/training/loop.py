@@ -11,9 +11,10 @@ from waman.errors import DivergedError, InputError
 from waman.model.decoder import Decoder
 from waman.model.precision import compute_dtype
 from waman.model.recipe import Precision
+from waman.model.threads import one_thread
 from waman.training.batches import Batch, BatchSource
 from waman.training.optimizer import build_optimizer, set_learning_rate
-from waman.training.parallel import Lanes, one_thread
+from waman.training.parallel import Lanes
 from waman.training.recipe import AdamW, Schedule
 from waman.training.schedule import learning_rate
 

@@ -4,11 +4,10 @@ Every lane is a copy of the decoder that shares the weights and has gradients of
 of the micro-batches, so that the sum does not depend on how many lanes there are.
 """
 
-import contextlib
 import copy
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 
@@ -20,6 +19,7 @@ from torch.utils.checkpoint import checkpoint
 from waman.model.config import require_vocab_size
 from waman.model.decoder import Decoder
 from waman.model.masks import Document
+from waman.model.threads import one_thread
 from waman.training import loss
 from waman.training.batches import Batch
 
@@ -103,21 +103,6 @@ class _Lane(nn.Module):
             vocab_size=self.vocab_size,
             z_loss=self.z_loss,
         )
-
-
-@contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """Within it PyTorch computes on the calling thread alone.
-
-    Sums over several threads depend on their number, and short work on them waits for the slowest: on a busy machine
-    that costs far more than it saves.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _sharing_weights(decoder: Decoder) -> Decoder:

@@ -7,7 +7,7 @@ import torch
 
 from waman.model.config import ModelConfig
 from waman.model.count import flops_per_token
-from waman.training.parallel import one_thread
+from waman.model.threads import one_thread
 
 _SIDE = 1024
 

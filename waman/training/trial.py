@@ -14,10 +14,11 @@ from waman.model.config import require_vocab_size
 from waman.model.count import num_parameters
 from waman.model.decoder import Decoder
 from waman.model.initialize import initialize
+from waman.model.threads import one_thread
 from waman.tokens.shards import Stream
 from waman.training.batches import Batches
 from waman.training.optimizer import build_optimizer
-from waman.training.parallel import Lanes, one_thread
+from waman.training.parallel import Lanes
 from waman.training.recipe import AdamW
 
 _DOCUMENT_TOKENS = 2000

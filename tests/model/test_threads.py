@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from waman.inference.threads import one_thread
+from waman.model.threads import one_thread
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
