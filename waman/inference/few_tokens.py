@@ -7,19 +7,18 @@ made for many queries: two small products are several times as fast for one. Sum
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from waman.inference.flat_rows import RowGroup
 from waman.inference.page_store import PageStore
 from waman.model.attention import one_query_bias
 from waman.model.block import Block, Part, put_together
 from waman.model.config import Parallel, Sequential
 from waman.model.decoder import Decoder
 from waman.model.feed_forward import GatedFeedForward, PlainFeedForward, activate_gate
-from waman.model.masks import Mask
 from waman.model.norm import MeanVarianceNorm, RootMeanSquareNorm
 from waman.model.position import Rotation
 from waman.model.precision import at_least_fp32
@@ -27,21 +26,6 @@ from waman.quantization.linear import QuantizedLinear
 
 MAX_KEPT_NUMBERS = 2**22
 """Keys of a group that are widened to float32 at once: more would leave the cache and the memory at hand."""
-
-
-class Group(Protocol):
-    """Rows that are read together."""
-
-    @property
-    def tokens(self) -> slice: ...
-    @property
-    def tables(self) -> Tensor: ...
-    @property
-    def span(self) -> slice | None: ...
-    @property
-    def longest(self) -> int: ...
-    @property
-    def mask(self) -> Mask: ...
 
 
 class FewTokens:
@@ -54,7 +38,7 @@ class FewTokens:
         self._layers = [_Layer.of(block, self._wide) for block in decoder.blocks if isinstance(block, Block)]
         self._norm = _norm(decoder.norm, self._wide)
 
-    def takes(self, groups: Sequence[Group]) -> bool:
+    def takes(self, groups: Sequence[RowGroup]) -> bool:
         """Whether the keys of each group are few enough."""
         heads = self._config
         return all(
@@ -62,7 +46,7 @@ class FewTokens:
         )
 
     def run(
-        self, x: Tensor, rotation: Rotation | None, slopes: Tensor | None, *, slots: Tensor, groups: Sequence[Group]
+        self, x: Tensor, rotation: Rotation | None, slopes: Tensor | None, *, slots: Tensor, groups: Sequence[RowGroup]
     ) -> Tensor:
         """x: (tokens, model_dim), embedded, a token of each row -> the same shape, normalised.
 
@@ -84,7 +68,7 @@ class FewTokens:
         *,
         rotation: Rotation | None,
         slots: Tensor,
-        groups: Sequence[Group],
+        groups: Sequence[RowGroup],
         biases: Sequence[Tensor | None],
     ) -> Tensor:
         """fused: (tokens, (num_heads + 2 num_kv_heads) head_dim), changed -> (tokens, num_heads head_dim)."""
@@ -107,7 +91,7 @@ class FewTokens:
             found.append(read.view(kv_heads, rows, -1).transpose(0, 1).reshape(rows, -1))
         return found[0] if len(found) == 1 else torch.cat(found)
 
-    def _bias(self, group: Group, slopes: Tensor | None) -> Tensor | None:
+    def _bias(self, group: RowGroup, slopes: Tensor | None) -> Tensor | None:
         """What is added to scores: (num_kv_heads or 1, rows or 1, queries of a kv head or 1, time); None: nothing."""
         bias = one_query_bias(
             group.mask, group.longest, group.tables.device, self._wide, window=self._config.window, slopes=slopes

@@ -4,26 +4,21 @@ All rows' tokens stand one after the other in one row of a batch, so that each m
 alone tells them apart.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from waman.inference.adapting import Adapters
 from waman.inference.few_tokens import FewTokens
+from waman.inference.flat_rows import FlatRows, into_groups, into_tiles, lay_out, pad_tile
 from waman.inference.page_store import PageStore
 from waman.inference.runner import PAGE_TOKENS, Row
 from waman.inference.tiles import TILE_TOKENS, TileAttention
 from waman.model.attention import MaskedAttention
 from waman.model.decoder import Decoder
-from waman.model.masks import Cached, Causal, Mask
 from waman.quantization.linear import set_deterministic
 from waman.weights.adapters import Adapter
-
-GROUP_SPREAD = 2
-"""Rows are read together while the longest has at most this many times the pages of the shortest, and a few more."""
-GROUP_PAGES = 4
 
 
 class TorchRunner:
@@ -78,14 +73,14 @@ class TorchRunner:
     def run(self, rows: Sequence[Row]) -> Tensor:
         """As `Runner.run`."""
         order = sorted(range(len(rows)), key=lambda n: (len(rows[n].token_ids), rows[n].cached))
-        flat = _lay_out([rows[n] for n in order], page_tokens=self.page_tokens, device=self._device)
+        flat = lay_out([rows[n] for n in order], page_tokens=self.page_tokens, device=self._device)
         hidden = self._in_tiles(flat) if self._deterministic else self._at_once(flat)
         starts = dict(zip(order, flat.starts, strict=True))
         chosen = [starts[n] + place for n, row in enumerate(rows) for place in row.wanted]
         adapters = None if flat.adapters is None else flat.adapters[chosen]
         return self._logits(hidden[torch.tensor(chosen, dtype=torch.long, device=self._device)], adapters)
 
-    def _at_once(self, flat: "_Flat") -> Tensor:
+    def _at_once(self, flat: FlatRows) -> Tensor:
         attention = _PagedAttention(self._store, flat, self._decoder)
         few = self._few
         if few and len(flat.token_ids) == len(flat.rows) and flat.adapters is None and few.takes(attention.groups):
@@ -102,12 +97,12 @@ class TorchRunner:
         normalised: Tensor = self._decoder.norm(x)[0]
         return normalised
 
-    def _in_tiles(self, flat: "_Flat") -> Tensor:
+    def _in_tiles(self, flat: FlatRows) -> Tensor:
         """Layer by layer, a fixed number of tokens at a time: each product and sum has the same shape in every pass.
 
         A tile's keys are in the pages before the next tile of the layer reads them.
         """
-        tiles = list(_tiles(flat))
+        tiles = list(into_tiles(flat))
         placed = [
             self._decoder.position(self._decoder.embedding(tile.token_ids[None]), tile.positions[None])
             for tile in tiles
@@ -132,65 +127,18 @@ class TorchRunner:
         found = []
         for start in range(0, len(hidden), TILE_TOKENS):
             part = hidden[start : start + TILE_TOKENS]
-            padded = torch.cat([part, part.new_zeros(TILE_TOKENS - len(part), part.shape[1])])
-            some = None if adapters is None else _padded(adapters[start : start + TILE_TOKENS], value=-1)
-            found.append(self._adapters.head(padded, some)[: len(part)].float())
+            some = None if adapters is None else pad_tile(adapters[start : start + TILE_TOKENS], value=-1)
+            found.append(self._adapters.head(pad_tile(part), some)[: len(part)].float())
         return torch.cat(found)
-
-
-@dataclass(frozen=True)
-class _Flat:
-    """The tokens of a pass, row after row."""
-
-    token_ids: Tensor
-    positions: Tensor
-    slots: Tensor
-    """(tokens,): page * page_tokens + place of each; -1 where a token is not kept"""
-    tables: Tensor
-    """(rows, pages), short rows filled with page 0; for a tile (tokens, pages)"""
-    adapters: Tensor | None
-    """(tokens,): the adapter of each, -1 for none; None where no row has one"""
-    owners: Tensor
-    """(tokens,): the row of each"""
-    rows: Sequence[Row]
-    starts: Sequence[int]
-    """where each row's tokens begin"""
-
-
-def _lay_out(rows: Sequence[Row], *, page_tokens: int, device: torch.device) -> _Flat:
-    counts = torch.tensor([len(row.token_ids) for row in rows])
-    stops = counts.cumsum(0)
-    owners = torch.repeat_interleave(torch.arange(len(rows)), counts)
-    cached = torch.tensor([row.cached for row in rows])
-    positions = torch.arange(int(stops[-1])) - (stops - counts)[owners] + cached[owners]
-    needed = [-(-(row.cached + len(row.token_ids)) // page_tokens) for row in rows]
-    longest = max(needed)
-    tables = torch.tensor(
-        [[*row.pages[:count], *[0] * (longest - count)] for row, count in zip(rows, needed, strict=True)]
-    )
-    slots = tables[owners, positions // page_tokens] * page_tokens + positions % page_tokens
-    adapters = None
-    if any(row.adapter is not None for row in rows):
-        adapters = torch.tensor([-1 if row.adapter is None else row.adapter for row in rows])[owners].to(device)
-    return _Flat(
-        token_ids=torch.tensor([token for row in rows for token in row.token_ids], device=device),
-        positions=positions.to(device),
-        slots=slots.to(device),
-        tables=tables.to(device),
-        adapters=adapters,
-        owners=owners.to(device),
-        rows=rows,
-        starts=(stops - counts).tolist(),
-    )
 
 
 class _PagedAttention:
     """The cache and the attention of a pass: what is new goes into the pages, each group of rows reads its own."""
 
-    def __init__(self, store: PageStore, flat: _Flat, decoder: Decoder) -> None:
+    def __init__(self, store: PageStore, flat: FlatRows, decoder: Decoder) -> None:
         self._store, self._flat = store, flat
         self._window = decoder.config.attention.window
-        self.groups = [_Group(flat, some, page_tokens=store.page_tokens) for some in _group(flat.rows, store)]
+        self.groups = into_groups(flat, page_tokens=store.page_tokens)
         self._attends: list[MaskedAttention] = []
         self._layer = 0
         self.lengths = flat.positions[:1]
@@ -216,59 +164,3 @@ class _PagedAttention:
             attended = attend(own, keys[:, :, : group.longest], values[:, :, : group.longest])
             found.append(attended.transpose(0, 1).flatten(1, 2))
         return torch.cat(found, dim=1)[None]
-
-
-class _Group:
-    """Neighbouring rows with equally many new tokens."""
-
-    def __init__(self, flat: _Flat, some: slice, *, page_tokens: int) -> None:
-        rows = flat.rows[some]
-        count = len(rows[0].token_ids)
-        first = flat.starts[some.start]
-        self.tokens = slice(first, first + count * len(rows))
-        self.longest = max(row.cached for row in rows) + count
-        num_pages = -(-self.longest // page_tokens)
-        self.tables = flat.tables[some, :num_pages]
-        pages = list(rows[0].pages[:num_pages])
-        self.span = slice(pages[0], pages[0] + num_pages) if len(rows) == 1 and _follow(pages) else None
-        """the pages of a row alone, where each lies behind the one before"""
-        starts = torch.tensor([row.cached for row in rows], device=flat.tables.device)
-        even = all(row.cached == rows[0].cached for row in rows)
-        self.mask: Mask = Causal() if even else Cached(starts)
-
-
-def _follow(pages: list[int]) -> bool:
-    return pages == list(range(pages[0], pages[0] + len(pages)))
-
-
-def _group(rows: Sequence[Row], store: PageStore) -> Iterator[slice]:
-    """Cuts rows, ordered by new tokens and then by cached ones, so that little beyond the short ones is read."""
-    start = 0
-    for stop in range(1, len(rows) + 1):
-        if stop < len(rows) and len(rows[stop].token_ids) == len(rows[start].token_ids):
-            allowed = GROUP_SPREAD * rows[start].cached + GROUP_PAGES * store.page_tokens
-            if rows[stop].cached <= allowed:
-                continue
-        yield slice(start, stop)
-        start = stop
-
-
-def _tiles(flat: _Flat) -> Iterator[_Flat]:
-    """Pieces of a fixed number of tokens, the last filled up with tokens that are not kept and that nobody reads."""
-    for start in range(0, len(flat.token_ids), TILE_TOKENS):
-        some = slice(start, start + TILE_TOKENS)
-        yield _Flat(
-            token_ids=_padded(flat.token_ids[some]),
-            positions=_padded(flat.positions[some]),
-            slots=_padded(flat.slots[some], value=-1),
-            tables=_padded(flat.tables[flat.owners[some]]),
-            adapters=None if flat.adapters is None else _padded(flat.adapters[some], value=-1),
-            owners=flat.owners[some],
-            rows=flat.rows,
-            starts=flat.starts,
-        )
-
-
-def _padded(x: Tensor, *, value: int = 0) -> Tensor:
-    missing = TILE_TOKENS - len(x)
-    return torch.cat([x, x.new_full((missing, *x.shape[1:]), value)]) if missing else x
