@@ -74,8 +74,8 @@ class HashRunner:
         return torch.stack(found) if found else torch.zeros(0, self.vocab_size)
 
     def logits(self, token_ids: Sequence[int], adapter: int | None = None) -> Tensor:
-        """(vocab_size,), as drawn from the tokens' hash."""
-        seed = hash((tuple(token_ids), adapter)) & (2**62 - 1)
+        """(vocab_size,), as drawn from the tokens' hash, which is the same in every process: that of None is not."""
+        seed = hash((*token_ids, -1 if adapter is None else adapter)) & (2**62 - 1)
         return 2 * torch.randn(self.vocab_size, generator=torch.Generator().manual_seed(seed))
 
     def read(self, token_ids: Sequence[int], adapter: int | None = None) -> Tensor:
