@@ -13,7 +13,7 @@ export PYTHON TORCH_INDEX
 
 help:
 	@echo 'make demo      make a small language model on this machine, from web pages to a chat answer, in OUT=$(OUT)'
-	@echo 'make test      the default tests, some six minutes'
+	@echo 'make test      the default tests, some seven minutes'
 	@echo 'make test-all  the slow tests and the comparisons with peers as well'
 	@echo 'make lint      format, lint and strict types, as CI runs them'
 	@echo 'make format    put the sources into format'
